@@ -1,0 +1,1 @@
+"""The commands of `s3warden`, one file each."""

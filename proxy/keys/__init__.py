@@ -1,0 +1,1 @@
+"""Key services: wrapping and unwrapping data keys, over the network where need be."""

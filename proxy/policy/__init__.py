@@ -1,0 +1,1 @@
+"""The policy engine: AWS policy documents, their evaluation and its reasons. Usable without a server."""

@@ -1,0 +1,86 @@
+"""Header fields as they arrived: bytes, order, case and duplicates kept, with quick look-up.
+
+Signatures are verified over the received bytes, so nothing here normalises. Values are offered as
+latin-1 text, which round-trips every byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from proxy.errors import S3Error
+
+
+class Headers:
+    """An immutable list of header fields with case-insensitive look-up.
+
+    `raw` is what was on the wire. Names given to the methods must be lower-case.
+    """
+
+    __slots__ = ("_index", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
+        index: dict[str, str | list[str]] = {}
+        for name_bytes, value_bytes in self.raw:
+            name = name_bytes.decode("latin-1").lower()
+            value = value_bytes.decode("latin-1")
+            seen = index.get(name)
+            if seen is None:
+                index[name] = value
+            elif isinstance(seen, list):
+                seen.append(value)
+            else:
+                index[name] = [seen, value]
+        self._index = index
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
+        """Make headers from text pairs (latin-1), for requests built by ourselves and for tests."""
+        return cls((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs)
+
+    def get(self, name: str) -> str | None:
+        """Return the only value of `name`, or None; a field sent twice is refused.
+
+        Raises `S3Error` InvalidArgument: with two values, the policy and the store could each read
+        another one.
+        """
+        value = self._index.get(name)
+        if isinstance(value, list):
+            raise S3Error(
+                "InvalidArgument",
+                f"The header {name} must be sent only once.",
+                {"ArgumentName": name, "ArgumentValue": ", ".join(value)},
+            )
+        return value
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """Return all values of `name` in the order they arrived."""
+        value = self._index.get(name)
+        if value is None:
+            return ()
+        return tuple(value) if isinstance(value, list) else (value,)
+
+    def joined(self, name: str) -> str | None:
+        """Return all values of `name` joined with `,`, as RFC 9110 5.3 allows for list fields."""
+        value = self._index.get(name)
+        return ",".join(value) if isinstance(value, list) else value
+
+    def names(self) -> Iterable[str]:
+        """Return the lower-case names present, each once."""
+        return self._index.keys()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Yield (lower-case name, value) in the order they arrived, duplicates included."""
+        for name, value in self.raw:
+            yield name.decode("latin-1").lower(), value.decode("latin-1")
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        # Values may be secrets (SSE-C keys, tokens, signatures): show names only.
+        return f"Headers({', '.join(self._index)})"

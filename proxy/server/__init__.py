@@ -1,0 +1,1 @@
+"""The proxy itself: the only rooms that know aiohttp and asyncio."""

@@ -1,0 +1,226 @@
+"""YAML and JSON as text-first data with positions.
+
+Every scalar stays the text its author wrote: ``Version: 2012-10-17`` is no date, ``Null`` no null and
+account id ``012345670123`` no octal number. Numbers and booleans are parsed by the field that wants
+them. What YAML readers disagree about is refused: duplicate keys, anchors and aliases, tags, merge
+keys, several documents. Every value knows its line and column.
+
+JSON is read through the same door, since YAML's flow style contains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import yaml
+
+from proxy.diagnostics import Diagnostic, Severity, Span
+from proxy.errors import ConfigError
+
+Value: TypeAlias = "str | list[Value] | dict[str, Value]"
+DocPath: TypeAlias = tuple[str | int, ...]
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+
+_QUOTE_HELP = {
+    "*": "quote it: a plain `*` starts a YAML alias",
+    "&": "quote it: a plain `&` starts a YAML anchor",
+    "%": "quote it: a plain `%` starts a YAML directive",
+    "`": "quote it: a plain value cannot start with a backtick",
+    "@": "quote it: a plain value cannot start with `@`",
+}
+
+
+# libyaml's parser where PyYAML was built with it, else the Python one; both give the same events.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: `data` as text, lists and dicts, and where everything stood."""
+
+    data: Value
+    file: str
+    text: str
+    _spans: Mapping[DocPath, Span] = field(repr=False)
+    _key_spans: Mapping[DocPath, Span] = field(repr=False)
+    _plain: frozenset[DocPath] = field(repr=False)
+
+    def span(self, path: DocPath = ()) -> Span:
+        """Return where the value at `path` stands, or its nearest ancestor's place."""
+        while path and path not in self._spans:
+            path = path[:-1]
+        return self._spans.get(path, Span(self.file))
+
+    def key_span(self, path: DocPath) -> Span:
+        """Return where the key that names the value at `path` stands; for list items, the item."""
+        return self._key_spans.get(path) or self.span(path)
+
+    def is_plain(self, path: DocPath) -> bool:
+        """Tell whether the scalar at `path` was written without quotes."""
+        return path in self._plain
+
+    def diagnostic(
+        self,
+        path: DocPath,
+        message: str,
+        *,
+        rule: str = "invalid-document",
+        help: str = "",
+        severity: Severity = Severity.ERROR,
+        at_key: bool = False,
+    ) -> Diagnostic:
+        """Make a finding about the value (or key) at `path`, with its source line."""
+        span = self.key_span(path) if at_key else self.span(path)
+        return Diagnostic(severity, rule, message, span, help, _line(self.text, span.line))
+
+
+def load(path: Path | str, *, name: str | None = None) -> Document:
+    """Read and parse the file at `path`; raises `ConfigError` with a position, never a bare OSError."""
+    label = name or str(path)
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise _error(label, "", Span(label), f"cannot read the file: {error.strerror}") from error
+    return parse(raw, label)
+
+
+def parse(source: str | bytes, file: str = "<text>") -> Document:
+    """Parse one YAML or JSON document; raises `ConfigError` naming file, line, column and remedy."""
+    text = _decode(source, file)
+    builder = _Builder(text, file)
+    try:
+        data = builder.read_document(yaml.parse(text, Loader=_Loader))
+    except yaml.YAMLError as error:
+        raise _syntax_error(error, text, file) from error
+    return Document(data, file, text, builder.spans, builder.key_spans, frozenset(builder.plain))
+
+
+def _decode(source: str | bytes, file: str) -> str:
+    if len(source) > MAX_BYTES:
+        raise _error(file, "", Span(file), f"the file is larger than {MAX_BYTES} bytes")
+    if isinstance(source, bytes):
+        try:
+            source = source.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = source.count(b"\n", 0, error.start) + 1
+            raise _error(file, "", Span(file, line), "the file is not UTF-8 text") from error
+    # PyYAML would reject these with a character offset only; find the line ourselves.
+    for number, line in enumerate(source.splitlines(), 1):
+        for column, char in enumerate(line, 1):
+            if char < " " and char != "\t":
+                raise _error(file, source, Span(file, number, column), f"control character U+{ord(char):04X}")
+    return source
+
+
+class _Builder:
+    """Turns parser events into plain data and remembers positions."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text = text
+        self.file = file
+        self.spans: dict[DocPath, Span] = {}
+        self.key_spans: dict[DocPath, Span] = {}
+        self.plain: set[DocPath] = set()
+
+    def read_document(self, events: Iterator[yaml.Event]) -> Value:
+        """Read the only document; an empty file or a second document is refused."""
+        data: Value | None = None
+        for event in events:
+            if isinstance(event, yaml.NodeEvent):
+                if data is not None:
+                    raise self._error(event, "a second document in one file", "keep one document per file")
+                data = self._build(event, events, ())
+        if data is None:
+            raise _error(self.file, self.text, Span(self.file), "the document is empty")
+        return data
+
+    def _build(self, event: yaml.Event, events: Iterator[yaml.Event], path: DocPath) -> Value:
+        self._refuse_exotic(event, path)
+        self.spans[path] = _span(event, self.file)
+        if isinstance(event, yaml.ScalarEvent):
+            if _is_plain(event):
+                self.plain.add(path)
+            return str(event.value)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Value] = []
+            while not isinstance(child := next(events), yaml.SequenceEndEvent):
+                items.append(self._build(child, events, (*path, len(items))))
+            return items
+        return self._build_mapping(events, path)
+
+    def _build_mapping(self, events: Iterator[yaml.Event], path: DocPath) -> dict[str, Value]:
+        result: dict[str, Value] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            self._refuse_exotic(event, path)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self._error(event, "a mapping key must be text", "quote values that start with `{`, `[` or `${`")
+            key = str(event.value)
+            if key == "<<" and _is_plain(event):
+                raise self._error(event, "merge keys (`<<`) are not supported", "write the keys out")
+            if key in result:
+                first = self.key_spans[(*path, key)]
+                raise self._error(event, f"duplicate key `{key}`", f"it is already given on line {first.line}")
+            self.key_spans[(*path, key)] = _span(event, self.file)
+            result[key] = self._build(next(events), events, (*path, key))
+        return result
+
+    def _refuse_exotic(self, event: yaml.Event, path: DocPath) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            raise self._error(event, f"the alias `*{event.anchor}` is not supported", 'write the value out, or quote it')
+        if getattr(event, "anchor", None):
+            raise self._error(event, f"the anchor `&{event.anchor}` is not supported", "write the value out, or quote it")
+        if getattr(event, "tag", None):
+            raise self._error(event, f"the tag `{event.tag}` is not supported", "every value is text here: leave the tag out")
+        if len(path) > MAX_DEPTH:
+            raise self._error(event, f"nested deeper than {MAX_DEPTH} levels")
+
+    def _error(self, event: yaml.Event, message: str, help: str = "") -> ConfigError:
+        return _error(self.file, self.text, _span(event, self.file), message, help)
+
+
+def _is_plain(event: yaml.ScalarEvent) -> bool:
+    return not event.style  # the C parser says "" where the Python one says None
+
+
+def _span(event: yaml.Event, file: str) -> Span:
+    start, end = event.start_mark, event.end_mark
+    length = end.column - start.column if end.line == start.line else 0
+    return Span(file, start.line + 1, start.column + 1, length)
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.splitlines()
+    return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+def _error(file: str, text: str, span: Span, message: str, help: str = "") -> ConfigError:
+    return ConfigError([Diagnostic(Severity.ERROR, "invalid-yaml", message, span, help, _line(text, span.line))])
+
+
+def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> ConfigError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:
+        return _error(file, text, Span(file), "not readable as YAML")
+    span = Span(file, mark.line + 1, mark.column + 1)
+    line = _line(text, span.line)
+    problem = str(getattr(error, "problem", None) or "not readable as YAML")
+    return _error(file, text, span, problem, _syntax_help(line, span.column))
+
+
+def _syntax_help(line: str, column: int) -> str:
+    """Name the remedy for the mistakes people make in policies."""
+    value = line.split(": ", 1)[-1].lstrip(" -[")
+    if value[:1] in _QUOTE_HELP:
+        return _QUOTE_HELP[value[:1]]
+    if value.rstrip().endswith(":"):
+        return 'quote it: a plain value cannot end with a colon, write "arn:aws:s3:::"'
+    if "${" in line:
+        return 'quote it: inside [ ] or { } a value with `${` must be in quotes, "arn:aws:s3:::b/${aws:username}/*"'
+    if "\t" in line[: max(column, 1)]:
+        return "indent with spaces: YAML does not allow tabs there"
+    return ""
