@@ -1,0 +1,88 @@
+"""The body of a client's request: read piece by piece, patiently but not for ever.
+
+The first read answers ``Expect: 100-continue``, so a client that asked first sends nothing until the
+walk wants its body: a denied upload costs the client no bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from aiohttp import web
+
+from proxy.errors import S3Error
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class BodyMachine(Protocol):
+    """A sans-I/O transformer of an upload: what comes in, what may go on."""
+
+    def feed(self, data: bytes) -> list[bytes | memoryview]:
+        """Take received bytes, return the pieces that may be sent upstream now."""
+        ...
+
+    def finish(self) -> list[bytes | memoryview]:
+        """Check everything that was declared, return the pieces held back; raises `S3Error`."""
+        ...
+
+
+class ClientBody:
+    """Reads a request body with an idle limit, and counts it."""
+
+    def __init__(self, http: web.BaseRequest, idle_seconds: float) -> None:
+        self._http = http
+        self._idle_seconds = idle_seconds
+        self._expects_continue = http.headers.get("Expect", "").lower() == "100-continue"
+        self.received = 0
+
+    async def read(self) -> bytes:
+        """Return the next bytes, `b""` at the end.
+
+        Raises `S3Error` RequestTimeout when nothing arrives for the idle time and IncompleteBody when
+        the framing breaks; `ConnectionError` when the client is gone.
+        """
+        if self._expects_continue:
+            self._send_continue()
+        stream = self._http.content
+        if stream.at_eof():
+            return b""
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                data = await stream.readany()
+        except TimeoutError as error:
+            raise S3Error("RequestTimeout", close=True) from error
+        except ConnectionError:
+            raise
+        except Exception as error:
+            raise S3Error("IncompleteBody", close=True, detail=str(error)) from error
+        self.received += len(data)
+        return data
+
+    async def read_all(self, limit: int) -> bytes:
+        """Return the whole body; raises `S3Error` MaxMessageLengthExceeded beyond `limit` bytes."""
+        pieces: list[bytes] = []
+        size = 0
+        while data := await self.read():
+            size += len(data)
+            if size > limit:
+                raise S3Error("MaxMessageLengthExceeded", close=True)
+            pieces.append(data)
+        return b"".join(pieces)
+
+    async def through(self, machine: BodyMachine) -> AsyncIterator[bytes | memoryview]:
+        """Yield what `machine` makes of the body; its checks come before its last piece."""
+        while data := await self.read():
+            for piece in machine.feed(data):
+                yield piece
+        for piece in machine.finish():
+            yield piece
+
+    def _send_continue(self) -> None:
+        self._expects_continue = False
+        transport = self._http.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        transport.write(_CONTINUE)

@@ -1,0 +1,293 @@
+"""The upstream port against stores that behave, misbehave and vanish, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from proxy.errors import S3Error
+from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamError, UpstreamRequest, serialize_head
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HOST = ("host", "store")
+
+
+class Store:
+    """A store that follows a script per connection and remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.heads: list[bytes] = []
+        self.server: asyncio.Server | None = None
+
+    async def start(self, script: Script, **endpoint: float) -> PooledUpstream:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            try:
+                await script(reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                pass
+            finally:
+                writer.close()
+
+        self.server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        return PooledUpstream(Endpoint("127.0.0.1", port, None, **endpoint))
+
+    async def head(self, reader: asyncio.StreamReader) -> bytes:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        return head
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    made = Store()
+    yield made
+    if made.server:
+        made.server.close()
+
+
+def get(target: str = "/b/k") -> UpstreamRequest:
+    return UpstreamRequest("GET", target, (HOST,), b"")
+
+
+def put(body: AsyncIterator[bytes], length: int) -> UpstreamRequest:
+    return UpstreamRequest("PUT", "/b/k", (HOST, ("content-length", str(length))), body)
+
+
+async def pieces(*items: bytes) -> AsyncIterator[bytes]:
+    for item in items:
+        yield item
+
+
+async def drain(answer) -> bytes:
+    body = b""
+    while data := await answer.read():
+        body += data
+    answer.close()
+    return body
+
+
+async def test_keeps_a_connection_whose_answer_was_read_to_the_end(store):
+    async def script(reader, writer):
+        while True:
+            await store.head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    upstream = await store.start(script)
+    assert await drain(await upstream.send(get())) == b"hi"
+    assert await drain(await upstream.send(get())) == b"hi"
+    assert store.connections == 1
+    await upstream.close()
+
+
+async def test_sends_the_target_byte_for_byte(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    upstream = await store.start(script)
+    await drain(await upstream.send(get("/b/a//../%2F%7E?x=%20+")))
+    assert store.heads[0].startswith(b"GET /b/a//../%2F%7E?x=%20+ HTTP/1.1\r\n")
+    await upstream.close()
+
+
+async def test_closes_a_connection_whose_answer_was_not_read_to_the_end(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi")
+        await asyncio.sleep(5)
+
+    upstream = await store.start(script)
+    answer = await upstream.send(get())
+    assert await answer.read() == b"hi"
+    answer.close()
+    second = await upstream.send(get())
+    second.close()
+    assert store.connections == 2
+    await upstream.close()
+
+
+async def test_a_pooled_connection_that_died_is_replaced_without_the_caller_noticing(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        if store.connections == 1:
+            await reader.readuntil(b"\r\n\r\n")  # takes the second request and closes on it
+
+    upstream = await store.start(script)
+    await drain(await upstream.send(get()))
+    assert await drain(await upstream.send(get())) == b"hi"
+    assert store.connections == 2
+    await upstream.close()
+
+
+async def test_a_post_is_never_sent_twice(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        if store.connections == 1 and len(store.heads) == 1:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+            await store.head(reader)
+
+    upstream = await store.start(script)
+    await drain(await upstream.send(get()))
+    with pytest.raises(UpstreamError):
+        await upstream.send(UpstreamRequest("POST", "/b/k?uploads", (HOST, ("content-length", "0")), b""))
+    assert len(store.heads) == 2
+    await upstream.close()
+
+
+async def test_an_upload_whose_checks_fail_leaves_the_store_with_a_short_body(store):
+    received = asyncio.get_running_loop().create_future()
+
+    async def script(reader, writer):
+        await store.head(reader)
+        received.set_result(await reader.read(-1))
+
+    async def failing():
+        yield b"abc"
+        await asyncio.sleep(0.05)
+        raise S3Error("BadDigest")
+
+    upstream = await store.start(script)
+    with pytest.raises(S3Error, match="BadDigest"):
+        await upstream.send(put(failing(), 6))
+    assert await asyncio.wait_for(received, 5) == b"abc"
+    await upstream.close()
+
+
+async def test_an_early_success_is_not_believed_before_the_whole_body_was_checked(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.read(-1)
+
+    async def failing_late():
+        yield b"abc"
+        await asyncio.sleep(0.1)
+        raise S3Error("BadDigest")
+
+    upstream = await store.start(script)
+    with pytest.raises(S3Error, match="BadDigest"):
+        await upstream.send(put(failing_late(), 6))
+    await upstream.close()
+
+
+async def test_an_early_refusal_ends_the_upload_and_is_passed_on(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.sleep(1)
+
+    stopped = []
+
+    async def endless():
+        try:
+            while True:
+                yield b"x" * 1000
+                await asyncio.sleep(0.01)
+        finally:
+            stopped.append(True)
+
+    upstream = await store.start(script)
+    answer = await upstream.send(put(endless(), 1 << 40))
+    assert (answer.status, await drain(answer)) == (403, b"no")
+    assert stopped
+    await upstream.close()
+
+
+async def test_a_100_continue_is_not_taken_for_the_answer(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    upstream = await store.start(script)
+    answer = await upstream.send(put(pieces(b"ab"), 2))
+    assert answer.status == 200
+    answer.close()
+    await upstream.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n",
+    ],
+    ids=["short body", "no terminal chunk", "bad chunk"],
+)
+async def test_a_body_that_ends_too_early_is_an_error_and_never_an_end(store, sent):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(sent)
+
+    upstream = await store.start(script)
+    with pytest.raises(UpstreamError):
+        await drain(await upstream.send(get()))
+    await upstream.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 20", b"\0" * 100])
+async def test_garbage_and_silence_are_errors(store, sent):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(sent)
+
+    upstream = await store.start(script)
+    with pytest.raises(UpstreamError):
+        await upstream.send(get())
+    await upstream.close()
+
+
+async def test_a_stalled_store_is_given_up_after_the_idle_time(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        await asyncio.sleep(30)
+
+    upstream = await store.start(script, idle_seconds=0.2)
+    with pytest.raises(UpstreamError):
+        await upstream.send(get())
+    await upstream.close()
+
+
+async def test_a_store_that_stops_reading_an_upload_is_given_up_after_the_idle_time(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        await asyncio.sleep(30)
+
+    async def endless():
+        while True:
+            yield b"x" * 65536
+
+    upstream = await store.start(script, idle_seconds=0.2)
+    with pytest.raises(UpstreamError):
+        await upstream.send(put(endless(), 1 << 40))
+    await upstream.close()
+
+
+async def test_nobody_listening_is_an_error(unused_tcp_port):
+    upstream = PooledUpstream(Endpoint("127.0.0.1", unused_tcp_port, None))
+    with pytest.raises(UpstreamError, match="cannot connect"):
+        await upstream.send(get())
+
+
+async def test_a_head_answer_has_no_body_whatever_its_length_says(store):
+    async def script(reader, writer):
+        while True:
+            await store.head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+
+    upstream = await store.start(script)
+    for _ in range(2):
+        answer = await upstream.send(UpstreamRequest("HEAD", "/b/k", (HOST,), b""))
+        assert (answer.headers.get("content-length"), await drain(answer)) == ("1000", b"")
+    assert store.connections == 1
+    await upstream.close()
+
+
+def test_a_line_break_can_never_become_a_header():
+    for bad in ("a\r\nx: y", "a\nb", "a\0"):
+        with pytest.raises(ValueError, match="line break"):
+            serialize_head(UpstreamRequest("GET", "/", (("x-amz-meta-a", bad),), b""))
