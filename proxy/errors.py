@@ -33,7 +33,7 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "InvalidAccessKeyId": (403, "The AWS access key ID that you provided does not exist in our records."),
         "InvalidArgument": (400, "Invalid Argument"),
         "InvalidBucketName": (400, "The specified bucket is not valid."),
-        "InvalidChunkSizeError": (403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
+        "InvalidChunkSizeError": (400, "Only the last chunk is allowed to have a size less than 8192 bytes"),
         "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
         "InvalidPart": (400, "One or more of the specified parts could not be found."),
         "InvalidPartOrder": (400, "The list of parts was not in ascending order."),
