@@ -165,6 +165,8 @@ class Config:
     policies: tuple[Path, ...] = ()
     condition_values: Mapping[str, ConditionValue] = field(default_factory=lambda: MappingProxyType({}))
     """Condition keys that a proxy cannot know, lower-case, and their values here."""
+    kms_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """`alias/NAME` -> the ARN of the key it stands for."""
     bucket_policy_api: Literal["refuse", "forward"] = "refuse"
     decision_log: DecisionLog | None = DecisionLog()
     log: Log = Log()

@@ -21,9 +21,20 @@ from proxy.config.principals import DEFAULT_SESSION, PrincipalArn, parse_princip
 from proxy.config.secrets import Secret
 
 _NOBODY = PrincipalArn("", "", "", "", None, "")
-# What the proxy writes itself: a header rule that touches it would break every request.
+# What the proxy writes itself, or what frames the body: a header rule for it would break every request.
 _OWN_HEADERS = frozenset(
-    {"authorization", "connection", "content-length", "date", "expect", "host", "te", "trailer", "transfer-encoding"}
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "date",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+    }
     | {"upgrade", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-decoded-content-length"}
 )
 
@@ -46,6 +57,7 @@ def read_root(root: Node, path: Path) -> model.Config:
         identities=_identities(root),
         policies=root.existing_paths("policies"),
         condition_values=_condition_values(root),
+        kms_aliases=root.mapping("kms_aliases") or MappingProxyType({}),
         decision_log=None if root.is_null("decision_log") else _decision_log(root.child("decision_log")),
         log=model.Log(**root.child("log").scalars()),
         warnings=tuple(root.findings.warnings),

@@ -80,6 +80,7 @@ identities:
     upstream: {access_key_id: AKIAOWN, secret_access_key: "${env:UP_SECRET}"}
 policies: [.]
 condition_values: {"aws:PrincipalOrgID": o-example, "aws:PrincipalOrgPaths": [o-a/r/1, o-a/r/2]}
+kms_aliases: {alias/hr: "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"}
 bucket_policy_api: forward
 owner: 000012345678
 buckets:
@@ -106,6 +107,7 @@ log: {level: debug, format: json}
     assert alice.upstream.secret == Secret("up-secret-value")
     assert config.condition_values["aws:principalorgid"] == "o-example"
     assert config.condition_values["aws:principalorgpaths"] == ("o-a/r/1", "o-a/r/2")
+    assert config.kms_aliases == {"alias/hr": "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"}
     hr = config.bucket("hr-data")
     assert (hr.owner, dict(hr.add_headers), hr.remove_headers) == (
         "210987654321",
@@ -162,6 +164,8 @@ def test_an_unverified_upstream_works_with_a_warning(tmp_path: Path) -> None:
         ("policies: [nowhere]\n", "config.yaml:5:12: error invalid-config there is no file or folder `nowhere`"),
         ("bucket_policy_api: maybe\n", "`maybe` is not one of `refuse`, `forward`"),
         ("condition_values: {aws:a: x, AWS:A: y}\n", "the condition key `AWS:A` is given twice"),
+        ("kms_aliases: {hr: 'arn:aws:kms:r:123456789012:key/a'}\n", "`hr` is not an alias: `alias/` and a name"),
+        ("kms_aliases: {alias/hr: 1234abcd}\n", "`1234abcd` is not the ARN of a KMS key"),
         ("buckets: {b: {owner: '12'}}\n", "`12` is not an account id of 12 digits"),
         ("buckets: {b: {owner: '12'}}\n", 'help: write for example `owner: "123456789012"`'),
         ("buckets: {b: {add_headers: {'a b': c}}}\n", "`a b` is not the name of a header field"),
