@@ -6,7 +6,7 @@ latin-1 text, which round-trips every byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, KeysView
 
 from proxy.errors import S3Error
 
@@ -66,7 +66,7 @@ class Headers:
         value = self._index.get(name)
         return ",".join(value) if isinstance(value, list) else value
 
-    def names(self) -> Iterable[str]:
+    def names(self) -> KeysView[str]:
         """Return the lower-case names present, each once."""
         return self._index.keys()
 
