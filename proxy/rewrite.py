@@ -1,0 +1,139 @@
+"""The request as it will be sent: the header rules of a bucket, applied to what the client asked for.
+
+This comes before the decision, so that policies judge what the store will be told, and a rule can
+remedy an upload instead of having it refused. `S3Request.head` stays as it was received, for the log.
+
+A rule touches a header only where S3 takes that header: `x-amz-server-side-encryption` belongs to
+PutObject, CopyObject, CreateMultipartUpload and form uploads, never to UploadPart or GetObject. Headers
+are added to requests that make an object or a bucket; they are removed wherever they are optional,
+except that a call which only sets an ACL keeps the headers that say which. Removal comes first: a name
+in both lists is forced to the rule's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from proxy.auth.claim import Claim
+from proxy.config.buckets import BucketSettings
+from proxy.s3.head import parse_query
+from proxy.s3.headers import Headers
+from proxy.s3.operation import COMMON_HEADERS, Operation
+from proxy.s3.operations import OPERATIONS
+from proxy.s3.request import S3Request
+
+MAKES_OBJECT = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"})
+_ADDS_TO = MAKES_OBJECT | {"CreateBucket"}
+# Taking the ACL out of these would leave a call that says nothing.
+_KEEPS_ALL = frozenset({"PutObjectAcl", "PutBucketAcl"})
+# Headers of HTTP itself that S3 stores with an object. Content-Encoding is not among them: it may carry
+# aws-chunked framing, which belongs to the body.
+STORED_HEADERS = frozenset({"cache-control", "content-disposition", "content-language", "content-type", "expires"})
+_METADATA = "x-amz-meta-"
+
+_SSE = "x-amz-server-side-encryption"
+_SSE_C = "x-amz-server-side-encryption-customer-"
+# Only meaningful, and only accepted by S3, with an `aws:kms...` value of x-amz-server-side-encryption.
+_KMS_ONLY = frozenset({f"{_SSE}-aws-kms-key-id", f"{_SSE}-context", f"{_SSE}-bucket-key-enabled"})
+_HIDDEN = "(not shown)"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """`request` is what will be judged and sent; its `head` still is what the client sent."""
+
+    request: S3Request
+    added: Mapping[str, str]
+    """Headers that a rule of the bucket added."""
+    removed: Mapping[str, str]
+    """Headers that a rule of the bucket took away, with the client's value."""
+
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def complete(request: S3Request, claim: Claim, settings: BucketSettings | None) -> Completed:
+    """Return the request as it will be sent. `settings` are those of its bucket, None without a bucket."""
+    if claim.plus_is_space:
+        request = _read_plus_as_space(request)
+    if settings is None or not (settings.add_headers or settings.remove_headers):
+        return Completed(request, _NOTHING, _NOTHING)
+    headers = request.headers
+    removed = _removals(request.operation, headers, settings.remove_headers)
+    if removed:
+        headers = Headers(pair for pair in headers.raw if pair[0].decode("latin-1").lower() not in removed)
+    added = _additions(request.operation, headers, settings.add_headers)
+    if added:
+        headers = Headers((*headers.raw, *((name.encode("latin-1"), text.encode()) for name, text in added.items())))
+    if removed or added:
+        request = replace(request, headers=headers)
+    return Completed(request, added, removed)
+
+
+def applies_to(name: str) -> frozenset[str]:
+    """Return the operations on which a rule for the header `name` (lower-case) does anything."""
+    return frozenset(
+        operation.name
+        for operation in OPERATIONS.values()
+        if operation.support == "forward"
+        and _takes(operation, name)
+        and name not in COMMON_HEADERS
+        and name not in operation.required_headers
+        and operation.name not in _KEEPS_ALL
+    )
+
+
+def _read_plus_as_space(request: S3Request) -> S3Request:
+    """Read the query as the client meant it when it signed, and send it on unmistakably."""
+    query_string = request.head.query_string.replace("+", "%20")
+    query = parse_query(query_string)
+    parameters = MappingProxyType({name: value for name, value in query if name in request.parameters})
+    head = replace(request.head, query_string=query_string, query=query)
+    return replace(request, head=head, parameters=parameters)
+
+
+def _takes(operation: Operation, name: str) -> bool:
+    if operation.name in MAKES_OBJECT:
+        # The fields of a form are the headers of a PutObject.
+        taken = OPERATIONS["PutObject"].headers if operation.name == "PostObject" else operation.headers
+        return name in taken or name in STORED_HEADERS or name.startswith(_METADATA)
+    return name in operation.headers
+
+
+def _removals(operation: Operation, headers: Headers, names: frozenset[str]) -> Mapping[str, str]:
+    if operation.name in _KEEPS_ALL:
+        return _NOTHING
+    return {
+        name: _HIDDEN if name.startswith(_SSE_C) else headers.joined(name) or ""
+        for name in names
+        if name in headers
+        and _takes(operation, name)
+        and name not in COMMON_HEADERS
+        and name not in operation.required_headers
+    }
+
+
+def _additions(operation: Operation, headers: Headers, rules: Mapping[str, str]) -> Mapping[str, str]:
+    if operation.name not in _ADDS_TO:
+        return _NOTHING
+    added: dict[str, str] = {}
+    own_keys = any(name.startswith(_SSE_C) for name in headers.names())
+    sets_acl = any(_is_acl(name) for name in headers.names())
+    encryption = headers.joined(_SSE) or rules.get(_SSE, "")
+    for name, value in rules.items():
+        if name in headers or name in COMMON_HEADERS or not _takes(operation, name):
+            continue
+        if name == _SSE or name in _KMS_ONLY:
+            # S3 refuses a request that names two ways to encrypt; the client's own choice goes to the policies.
+            if own_keys or (name in _KMS_ONLY and not encryption.startswith("aws:kms")):
+                continue
+        elif _is_acl(name) and sets_acl:
+            continue  # S3 takes a canned ACL or grants, not both
+        added[name] = value
+    return added
+
+
+def _is_acl(name: str) -> bool:
+    return name == "x-amz-acl" or name.startswith("x-amz-grant-")
