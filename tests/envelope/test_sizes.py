@@ -28,7 +28,11 @@ def test_a_single_part_length_gives_the_plaintext_length_back(plain: int) -> Non
     assert sizes.segment_plain_size(sizes.segment_size(plain)) == plain
 
 
-@given(st.one_of(st.integers(-100, 400_000), st.builds(lambda n, d: n * WIRE_FRAME + d, st.integers(0, 99), st.integers(-99, 99))))
+@given(
+    st.one_of(
+        st.integers(-100, 400_000), st.builds(lambda n, d: n * WIRE_FRAME + d, st.integers(0, 99), st.integers(-99, 99))
+    )
+)
 def test_a_length_is_either_refused_or_the_length_of_exactly_that_plaintext(stored: int) -> None:
     plain = sizes.single_plain_size(stored)
     assert plain is None or (plain >= 0 and sizes.single_size(plain) == stored)

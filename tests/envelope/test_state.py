@@ -1,0 +1,55 @@
+"""Names and sealed keys of unfinished uploads."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from proxy.envelope.state import StateSeal, spill_key, upload_context_key, upload_hash, uploads_prefix
+from proxy.errors import IntegrityError
+
+NAME = ".s3w/mpu/abc/ctx"
+
+
+def test_names_come_from_bucket_key_and_upload_id() -> None:
+    text = b"\0\0\0\1b\0\0\0\3k/\xc3\0\0\0\2id".replace(b"\0\0\0\3k/\xc3", b"\0\0\0\4k/\xc3\xa4")
+    expected = hashlib.sha256(text).hexdigest()
+    assert upload_hash("b", "k/ä", "id") == expected
+    assert upload_context_key("b", "k/ä", "id") == f".s3w/mpu/{expected}/ctx"
+    assert spill_key("b", "k/ä", "id", 7, "state/") == f"state/mpu/{expected}/7"
+    assert uploads_prefix() == ".s3w/mpu/"
+
+
+def test_two_uploads_never_share_a_name() -> None:
+    assert upload_hash("ab", "c", "d") != upload_hash("a", "bc", "d") != upload_hash("a", "b", "cd")
+
+
+def test_the_first_secret_writes_and_all_read(entropy) -> None:
+    old, new = b"o" * 32, b"n" * 40
+    sealed = StateSeal([old], entropy).seal(b"keys", NAME)
+    assert StateSeal([new, old], entropy).open(sealed, NAME) == b"keys"
+    fresh = StateSeal([new, old], entropy).seal(b"keys", NAME)
+    assert StateSeal([new], entropy).open(fresh, NAME) == b"keys"
+
+
+def test_state_under_another_name_or_secret_or_changed_is_refused(entropy) -> None:
+    seal = StateSeal([b"o" * 32], entropy)
+    sealed = seal.seal(b"keys", NAME)
+    attempts = [
+        (seal, sealed, NAME + "x"),
+        (StateSeal([b"n" * 32], entropy), sealed, NAME),
+        (seal, sealed[:-1] + bytes([sealed[-1] ^ 1]), NAME),
+        (seal, sealed[:20], NAME),
+    ]
+    for opener, raw, name in attempts:
+        with pytest.raises(IntegrityError) as caught:
+            opener.open(raw, name)
+        assert caught.value.where == "state"
+
+
+def test_short_secrets_are_refused_and_none_shows(entropy) -> None:
+    for secrets in ([], [b"short"], [b"x" * 32, b"short"]):
+        with pytest.raises(ValueError, match="secret"):
+            StateSeal(secrets, entropy)
+    assert repr(StateSeal([b"x" * 32], entropy)) == "StateSeal(<1 secrets>)"
