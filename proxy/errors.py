@@ -40,6 +40,7 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "InvalidPolicyDocument": (400, "The content of the form does not meet the conditions of the policy document."),
         "InvalidRange": (416, "The requested range cannot be satisfied."),
         "InvalidRequest": (400, "Invalid Request"),
+        "InvalidTag": (400, "The tag provided was not a valid tag."),
         "InvalidToken": (400, "The provided token is malformed or otherwise not valid."),
         "InvalidURI": (400, "The specified URI could not be parsed."),
         "KMS.DisabledException": (400, "The request was rejected because the specified KMS key is not enabled."),

@@ -63,6 +63,28 @@ _SINGLE_PLAIN = frozenset(
         "range",
     }
 )
+# What SDKs send with nearly every request. Only a short cut: a request with no other headers needs no look at each.
+_USUAL_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "range",
+        "transfer-encoding",
+        "user-agent",
+        "x-amz-checksum-crc32",
+        "x-amz-checksum-mode",
+    }
+)
+_EXPECTED_HEADERS = {name: _USUAL_HEADERS | operation.headers for name, operation in OPERATIONS.items()}
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _OBJECT_LAMBDA_PATH = "/WriteGetObjectResponse"
 
@@ -127,10 +149,10 @@ def identify(head: RequestHead, domains: Domains) -> S3Request:
     operation = _find(head.method, address, parameters, headers)
     if parameters:
         _check_parameters(operation, parameters)
-    known = operation.headers
-    for name in headers.names():
-        if name.startswith("x-amz-") and name not in known:
-            _check_header(operation, name, headers)
+    if not _EXPECTED_HEADERS[operation.name].issuperset(headers.names()):
+        for name in headers.names():
+            if name not in operation.headers and name.startswith("x-amz-"):
+                _check_header(operation, name, headers)
     return S3Request(head, address, operation, headers, parameters)
 
 
