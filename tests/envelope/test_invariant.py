@@ -7,6 +7,7 @@ a message has a fixed nonce, so a (data key, message id) pair must get one heade
 from __future__ import annotations
 
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,7 +27,7 @@ ARN = object_arn("bucket", "key")
 class Watched:
     """AES-GCM that counts the nonces used for sealing under each key."""
 
-    used: Counter[tuple[bytes, bytes]] = Counter()
+    used: ClassVar[Counter[tuple[bytes, bytes]]] = Counter()
 
     def __init__(self, key: bytes) -> None:
         self._key = key
