@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from proxy.diagnostics import Span
+from proxy.policy.arns import arn_matcher
 from proxy.policy.patterns import Pattern, Token, compile_tokens
 from proxy.policy.values import (
     read_address,
@@ -27,8 +28,6 @@ from proxy.policy.values import (
     read_date,
     read_network,
     read_number,
-    split_arn,
-    split_arn_tokens,
 )
 from proxy.policy.variables import Context, ContextValue, Template
 
@@ -36,7 +35,7 @@ Test: TypeAlias = "Callable[[str, Context], bool]"
 """Does one request value fit? The context is there for policy variables."""
 
 
-class ValueProblem(ValueError):
+class ConditionValueError(ValueError):
     """A value that its operator cannot read. `help` says what to write instead."""
 
     def __init__(self, message: str, help: str = "") -> None:
@@ -61,7 +60,7 @@ class Operator:
     """String, Numeric, Date, Bool, Binary, IpAddress, Arn or Null."""
     negated: bool
     reader: Callable[[Template], Test]
-    """Turns one policy value into a test; raises `ValueProblem`."""
+    """Turns one policy value into a test; raises `ConditionValueError`."""
     variables: bool = False
     """Whether `${...}` is substituted in its values."""
     wildcards: bool = False
@@ -109,7 +108,7 @@ def compile_condition(
     written: str,
     span: Span,
 ) -> Condition:
-    """Compile one condition; raises `ValueProblem` for a value that the operator cannot read."""
+    """Compile one condition; raises `ConditionValueError` for a value that the operator cannot read."""
     tests = tuple(operator.reader(template) for template in templates)
     if operator.family == "Null":
         holds = _null_holder(key, [template.source for template in templates])
@@ -223,7 +222,9 @@ def _numeric(holds: Callable[[Decimal, Decimal], bool]) -> Callable[[Template], 
     def read(template: Template) -> Test:
         wanted = read_number(_text(template))
         if wanted is None:
-            raise ValueProblem(f"`{_text(template)}` is not a number", "write an integer or a decimal such as `1.2`")
+            raise ConditionValueError(
+                f"`{_text(template)}` is not a number", "write an integer or a decimal such as `1.2`"
+            )
 
         def test(value: str, context: Context) -> bool:
             number = read_number(value)
@@ -238,7 +239,7 @@ def _date(holds: Callable[[Decimal, Decimal], bool]) -> Callable[[Template], Tes
     def read(template: Template) -> Test:
         wanted = read_date(_text(template))
         if wanted is None:
-            raise ValueProblem(
+            raise ConditionValueError(
                 f"`{_text(template)}` is not a date", "write `2026-01-31T00:00:00Z` or seconds since 1970"
             )
 
@@ -254,7 +255,7 @@ def _date(holds: Callable[[Decimal, Decimal], bool]) -> Callable[[Template], Tes
 def _bool(template: Template) -> Test:
     wanted = read_bool(_text(template))
     if wanted is None:
-        raise ValueProblem(
+        raise ConditionValueError(
             f"`{_text(template)}` is not a boolean", "write `true` or `false`; policy variables do not work here"
         )
     return lambda value, context: read_bool(value) is wanted
@@ -263,14 +264,14 @@ def _bool(template: Template) -> Test:
 def _binary_equals(template: Template) -> Test:
     wanted = read_binary(_text(template))
     if wanted is None:
-        raise ValueProblem(f"`{_text(template)}` is not base64", "write the bytes in base64 with its padding")
+        raise ConditionValueError(f"`{_text(template)}` is not base64", "write the bytes in base64 with its padding")
     return lambda value, context: value.encode("utf-8", "surrogateescape") == wanted
 
 
 def _ip_address(template: Template) -> Test:
     network = read_network(_text(template))
     if network is None:
-        raise ValueProblem(
+        raise ConditionValueError(
             f"`{_text(template)}` is not an address range", "write CIDR such as `10.0.0.0/8` or `2001:db8::/32`"
         )
     version, number, shift = network
@@ -285,26 +286,12 @@ def _ip_address(template: Template) -> Test:
 def _arn_like(template: Template) -> Test:
     tokens = template.tokens
     if tokens is not None:
-        return _arn_test(tokens)
+        matches = arn_matcher(tokens)
+        return lambda value, context: matches(value)
 
     def test(value: str, context: Context) -> bool:
         bound = template.bind(context)
-        return bound is not None and _arn_test(bound)(value, context)
-
-    return test
-
-
-@lru_cache(maxsize=1024)
-def _arn_test(tokens: tuple[Token, ...]) -> Test:
-    """Match part by part: a wildcard never crosses one of the first five colons."""
-    split = split_arn_tokens(tokens)
-    if split is None:
-        return lambda value, context: False
-    patterns = [compile_tokens(part) for part in split]
-
-    def test(value: str, context: Context) -> bool:
-        parts = split_arn(value)
-        return parts is not None and all(pattern.matches(part) for pattern, part in zip(patterns, parts, strict=True))
+        return bound is not None and arn_matcher(bound)(value)
 
     return test
 
@@ -312,7 +299,9 @@ def _arn_test(tokens: tuple[Token, ...]) -> Test:
 def _null(template: Template) -> Test:
     wanted = read_bool(_text(template))
     if wanted is None:
-        raise ValueProblem(f"`{_text(template)}` is not a boolean", "write `true` (the key is missing) or `false`")
+        raise ConditionValueError(
+            f"`{_text(template)}` is not a boolean", "write `true` (the key is missing) or `false`"
+        )
     return lambda value, context: is_null(value) is wanted
 
 

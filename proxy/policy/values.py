@@ -1,4 +1,4 @@
-"""How the texts of condition values are read: numbers, dates, addresses, ARNs, binary data.
+"""How the texts of condition values are read: numbers, dates, addresses, binary data.
 
 Each reader returns None for a text that is not of its type. Policy values that come back as None are
 refused at load; request values that do are simply equal to nothing.
@@ -18,8 +18,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from proxy.policy.patterns import Token
-
 # Fixed shapes without nested repetition: matching is linear.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _DATE = re.compile(
@@ -28,8 +26,6 @@ _DATE = re.compile(
 )
 _EPOCH = re.compile(r"(?:[0-9]{1,3}|[0-9]{5,})(?:\.[0-9]{1,9})?")
 _MAX_NUMBER = 100  # characters; S3's longest number has 19 digits
-
-ARN_PARTS = 6
 
 
 def read_number(text: str) -> Decimal | None:
@@ -111,22 +107,3 @@ def read_network(text: str) -> tuple[int, int, int] | None:
         return None
     shift = bits - prefix
     return version, number >> shift, shift
-
-
-def split_arn(text: str) -> list[str] | None:
-    """Split an ARN into its six parts, the last one with its colons; None when it is no ARN."""
-    parts = text.split(":", ARN_PARTS - 1)
-    return parts if len(parts) == ARN_PARTS and parts[0] == "arn" else None
-
-
-def split_arn_tokens(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]] | None:
-    """Split a pattern at its first five literal colons; None when it has fewer."""
-    parts: list[list[Token]] = [[]]
-    for token in tokens:
-        if not isinstance(token, str):
-            parts[-1].append(token)
-            continue
-        pieces = token.split(":", ARN_PARTS - len(parts))
-        parts[-1].append(pieces[0])
-        parts.extend([piece] for piece in pieces[1:])
-    return [tuple(part) for part in parts] if len(parts) == ARN_PARTS else None
