@@ -1,0 +1,114 @@
+"""From the answers to all questions to one verdict, and to the words of a refusal.
+
+A request is allowed when every question is. A batch delete is allowed as a whole and lists the entries
+that are not. The caller learns which principal, action, resource and kind of policy only when it belongs
+to the account that owns the bucket, as at AWS; to others a refusal says nothing.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from proxy.access.questions import Question
+from proxy.errors import S3Error
+from proxy.identity import Identity
+from proxy.policy.evaluate import Decision, Effect
+
+PLAIN_REFUSAL = "Access Denied"
+
+Decide: TypeAlias = Callable[[Question], Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question and what the policies say to it."""
+
+    question: Question
+    decision: Decision
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether the policies allow it."""
+        return self.decision.effect is Effect.ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """The request may go on; `refused` are the entries of a batch delete that may not, by their number."""
+
+    answers: tuple[Answered, ...]
+    refused: dict[int, Answered]
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The request must not go on, because of `reason`."""
+
+    answers: tuple[Answered, ...]
+    reason: Answered
+
+    def error(self, identity: Identity | None) -> S3Error:
+        """Return the answer to the client."""
+        return S3Error("AccessDenied", refusal(self.reason, identity))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTagsNeeded:
+    """All depends on whether the source of the copy has tags: look, and ask again with `source_tagged`."""
+
+    answers: tuple[Answered, ...]
+    reason: Answered
+
+
+Verdict: TypeAlias = Authorized | Denied | SourceTagsNeeded
+
+
+def authorize(questions: Sequence[Question], decide: Decide, *, source_tagged: bool | None = None) -> Verdict:
+    """Ask all questions and combine the answers.
+
+    `source_tagged` is None as long as nobody has looked whether the source of a copy has tags. All questions are
+    asked even after a refusal, so that the log shows everything that was missing.
+    """
+    answers = tuple([Answered(question, decide(question)) for question in questions])
+    refused: dict[int, Answered] = {}
+    undecided: Answered | None = None
+    for answer in answers:
+        if answer.decision.effect is Effect.ALLOW:
+            continue
+        question = answer.question
+        if question.entry is not None:
+            refused.setdefault(question.entry, answer)
+        elif not question.if_source_tagged or source_tagged:
+            return Denied(answers, answer)
+        elif source_tagged is None and undecided is None:
+            undecided = answer
+    if undecided is not None:
+        return SourceTagsNeeded(answers, undecided)
+    return Authorized(answers, refused)
+
+
+def refusal(answer: Answered, identity: Identity | None) -> str:
+    """Word a refusal for the caller, as much of it as the caller may know."""
+    question, decision = answer.question, answer.decision
+    if identity is None or identity.account != question.resource_account:
+        return PLAIN_REFUSAL
+    subject = f"User: {identity.arn} is not authorized to perform: {question.action}"
+    if question.bucket is not None or question.target is not None:
+        subject += f' on resource: "{question.resource}"'
+    kind = _POLICY_KINDS.get(decision.policy_kind or "", "identity-based")
+    if decision.effect is not Effect.EXPLICIT_DENY:
+        return f"{subject} because no {kind} policy allows the {question.action} action"
+    article = "an" if kind[0] == "i" else "a"
+    return f"{subject} with an explicit deny in {article} {kind} policy{_statement(decision)}"
+
+
+_POLICY_KINDS = {"bucket": "resource-based", "identity": "identity-based"}
+
+
+def _statement(decision: Decision) -> str:
+    sid = next((statement.sid for statement in decision.statements if statement.sid), None)
+    return f' (statement "{sid}")' if sid else ""
