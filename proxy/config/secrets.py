@@ -81,6 +81,9 @@ class _Resolver:
             return value
         text = self._from_environment(path, match[2]) if match[1] == "env" else self._from_file(path, match[2])
         self.paths.add(path)
+        if text is not None and _LOOKALIKE.search(text):
+            # The schema lets references pass, for editors; what they lead to has to be a value.
+            self._fail(path, f"`{value}` leads to another reference", "refer to the value itself")
         return text if text is not None else value
 
     def _from_environment(self, path: DocPath, name: str) -> str | None:

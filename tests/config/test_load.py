@@ -269,6 +269,10 @@ def test_numbers_can_come_from_the_environment_too(tmp_path: Path) -> None:
     assert config.listen.port == 8080
 
 
+def test_a_reference_that_leads_to_a_reference_is_refused(tmp_path: Path) -> None:
+    assert "leads to another reference" in refusal(tmp_path, MINIMAL, {"UP_SECRET": "${env:HOME}"})
+
+
 def test_a_reference_inside_a_longer_text_is_refused(tmp_path: Path) -> None:
     assert "a reference must be the whole value" in refusal(tmp_path, MINIMAL.replace("${env:", "x${env:"))
 

@@ -1,0 +1,71 @@
+"""The table of commands, and the door that all of them go through.
+
+To add a command: write `proxy/cli/NAME.py` with a `COMMAND`, and a row in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+import proxy
+from proxy.cli import schema, serve
+from proxy.cli.command import Command
+from proxy.cli.exits import Exit
+from proxy.errors import ConfigError
+
+COMMANDS: tuple[Command, ...] = (
+    serve.COMMAND,
+    schema.COMMAND,
+)
+
+# The first words of commands that have a space in their name.
+GROUPS = {
+    "keys": "work with encryption keys",
+    "policy": "work with policies, without a server",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` names, by default the process's own arguments; returns an exit code."""
+    arguments = build_parser(COMMANDS).parse_args(argv)
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return Exit.ERROR
+    except BrokenPipeError:
+        # The reader (`head`, `less`) has seen enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.CLEAN
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
+    """Make the argument parser of a table of commands."""
+    parser = argparse.ArgumentParser(
+        "s3warden",
+        description="A policy enforcement and envelope encryption proxy for S3.",
+        epilog="Exit codes: 0 clean, 1 bad news, 2 usage or configuration error, 3 nothing was checked.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"s3warden {proxy.__version__}")
+    level = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    for command in commands:
+        group, _, name = command.name.rpartition(" ")
+        if group and group not in groups:
+            inner = level.add_parser(group, help=GROUPS[group], allow_abbrev=False)
+            groups[group] = inner.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        place = groups[group] if group else level
+        own = place.add_parser(
+            name, help=command.help, description=command.description or command.help, allow_abbrev=False
+        )
+        command.configure(own)
+        own.set_defaults(run=command.run)
+    return parser

@@ -1,0 +1,134 @@
+"""The documentation says what the code does: keys, codes, commands and examples are held against it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from proxy.cli.main import COMMANDS, build_parser
+from proxy.config import load_config
+from proxy.errors import CODES
+from proxy.schemas import load_schema
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+CONFIG_SCHEMA: Mapping[str, Any] = load_schema("config")
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / "reference" / name).read_text()
+
+
+def settings(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield (dotted path, default, description) of every setting in the schema."""
+    for key, child in schema.get("properties", {}).items():
+        yield from setting(child, f"{path}.{key}" if path else key)
+    if isinstance(schema.get("additionalProperties"), Mapping) and "properties" in schema["additionalProperties"]:
+        yield from settings(schema["additionalProperties"], f"{path}.NAME")
+
+
+def setting(child: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
+    if "$ref" in child:
+        child = CONFIG_SCHEMA["definitions"][child["$ref"].rsplit("/", 1)[1]]
+    default = child.get("default", "")
+    if default in ([], {}):
+        default = "none"
+    elif isinstance(default, bool):
+        default = str(default).lower()
+    yield path, f"`{default}`" if default not in ("", "none") else str(default), child["description"]
+    yield from settings(child, path)
+    if "properties" in child.get("items", {}):
+        yield from settings(child["items"], f"{path}[]")
+
+
+def row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+@pytest.mark.parametrize("wanted", list(settings(CONFIG_SCHEMA)), ids=lambda wanted: wanted[0])
+def test_every_setting_is_explained_as_its_schema_explains_it(wanted: tuple[str, str, str]) -> None:
+    path, default, description = wanted
+    assert row(f"`{path}`", default, description) in page("configuration.md")
+
+
+def test_no_setting_is_explained_that_does_not_exist() -> None:
+    known = {path for path, _, _ in settings(CONFIG_SCHEMA)}
+    explained = set(re.findall(r"^\| `([^`]+)` \|", page("configuration.md"), re.MULTILINE))
+    assert explained <= known
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_code_has_its_line(code: str) -> None:
+    status, text = CODES[code]
+    assert row(f"`{code}`", str(status), text) in page("errors.md")
+
+
+def test_no_error_code_is_listed_that_does_not_exist() -> None:
+    assert set(re.findall(r"^\| `([^`]+)` \|", page("errors.md"), re.MULTILINE)) <= set(CODES)
+
+
+def flags(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if action.help != argparse.SUPPRESS and action.dest != "help":
+            yield action.option_strings[-1] if action.option_strings else action.metavar or action.dest
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_and_flag_has_its_line(command: Any) -> None:
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    section = page("commands.md").partition(f"## `s3warden {command.name}`")[2].partition("\n## ")[0]
+    assert section, f"docs/reference/commands.md has no section for {command.name}"
+    for flag in flags(parser):
+        assert f"`{flag}" in section, f"{command.name} {flag}"
+
+
+def shell_lines(text: str) -> Iterator[str]:
+    for block in re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from block.replace("\\\n", " ").splitlines()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_line_in_a_page_can_be_parsed(path: Path) -> None:
+    for line in shell_lines(path.read_text()):
+        words = shlex.split(re.split(r"\s[>|]", line)[0], comments=True)
+        if words[:1] == ["s3warden"] and words[1:] != ["--version"]:
+            build_parser(COMMANDS).parse_args(words[1:])
+        if words[:1] == ["make"]:
+            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert {word for word in words[1:] if "=" not in word} <= set(targets), line
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_configuration_in_a_page_fits_the_schema(path: Path) -> None:
+    for block in re.findall(r"^```yaml\n# config\.yaml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
+        jsonschema.Draft7Validator(CONFIG_SCHEMA).validate(yaml.safe_load(block))
+
+
+def test_the_example_configuration_loads_when_its_variables_are_set() -> None:
+    path = ROOT / "config.example.yaml"
+    names = re.findall(r"\$\{env:([A-Z_]+)\}", re.sub(r"(?m)^\s*#.*$", "", path.read_text()))
+    introduction = path.read_text().partition("listen:")[0]
+    assert all(name in introduction for name in names), "the file says at its top which variables it needs"
+    config = load_config(path, {name: f"{name.lower()}-value" for name in names})
+    assert config.warnings == ()
+    assert [identity.principal.user_name for identity in config.identities] == ["alice", None]
+
+
+def test_the_example_configuration_fits_the_schema_as_editors_read_it() -> None:
+    typed = yaml.safe_load((ROOT / "config.example.yaml").read_text())
+    jsonschema.Draft7Validator(CONFIG_SCHEMA).validate(typed)
