@@ -130,7 +130,10 @@ def recognise(head: RequestHead, domains: Domains) -> S3Request:
 
 
 def identify(head: RequestHead, domains: Domains) -> S3Request:
-    """Do what `recognise` does, but name operations that are known and not supported too."""
+    """Do what `recognise` does, but name operations that are known and not supported too.
+
+    Those are returned unchecked: nothing but their name is of use.
+    """
     if head.path == _OBJECT_LAMBDA_PATH and head.method == "POST":
         return S3Request(
             head, Address("path", None, None), OPERATIONS["WriteGetObjectResponse"], head.headers, _NO_PARAMETERS
@@ -147,6 +150,8 @@ def identify(head: RequestHead, domains: Domains) -> S3Request:
         if hoisted:
             headers = _with_hoisted(headers, hoisted)
     operation = _find(head.method, address, parameters, headers)
+    if operation.support == "refuse":
+        return S3Request(head, address, operation, headers, parameters)
     if parameters:
         _check_parameters(operation, parameters)
     if not _EXPECTED_HEADERS[operation.name].issuperset(headers.names()):
