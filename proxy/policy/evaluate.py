@@ -90,25 +90,24 @@ def _decide(request: AccessRequest, kind: Kind, resource: StatementIndex, identi
 def combine(request: AccessRequest, kind: Kind, by_resource: Sequence[Match], by_identity: Sequence[Match]) -> Decision:
     """Decide from the matching statements. `kind` says whether the resource is a bucket or a key."""
     denying = [statement for _, statement, _ in by_resource if statement.effect == "Deny"]
-    denying += [statement for _, statement, _ in by_identity if statement.effect == "Deny"]
+    if by_identity:
+        denying += [statement for _, statement, _ in by_identity if statement.effect == "Deny"]
     if denying:
         return Decision(Effect.EXPLICIT_DENY, denying[0].kind, tuple(denying))
-    granting = [statement for _, statement, _ in by_identity]
-    naming = [statement for _, statement, _ in by_resource]
+    if request.same_account:
+        direct = [statement for _, statement, grade in by_resource if grade is Grade.DIRECT]
+        if direct:
+            return Decision(Effect.ALLOW, kind, tuple(direct))
+        # A key's policy must always allow, if only by delegating to the account; a bucket's need not.
+        if by_identity and (kind != "key" or by_resource):
+            return _allow("identity", by_identity)
+        return Decision(Effect.IMPLICIT_DENY, "key" if kind == "key" and not by_resource else "identity")
     if request.principal.anonymous:
-        return _allow(kind, naming) if naming else Decision(Effect.IMPLICIT_DENY, kind)
-    if not request.same_account:
-        if naming and granting:
-            return _allow(kind, naming + granting)
-        return Decision(Effect.IMPLICIT_DENY, "identity" if naming else kind)
-    direct = [statement for _, statement, grade in by_resource if grade is Grade.DIRECT]
-    if direct:
-        return _allow(kind, direct)
-    # A key's policy must always allow, if only by delegating to the account; a bucket's need not.
-    if granting and (kind != "key" or naming):
-        return _allow("identity", granting)
-    return Decision(Effect.IMPLICIT_DENY, "key" if kind == "key" and not naming else "identity")
+        return _allow(kind, by_resource) if by_resource else Decision(Effect.IMPLICIT_DENY, kind)
+    if by_resource and by_identity:
+        return _allow(kind, (*by_resource, *by_identity))
+    return Decision(Effect.IMPLICIT_DENY, "identity" if by_resource else kind)
 
 
-def _allow(kind: Kind, statements: list[Statement]) -> Decision:
-    return Decision(Effect.ALLOW, kind, tuple(statements))
+def _allow(kind: Kind, matches: Sequence[Match]) -> Decision:
+    return Decision(Effect.ALLOW, kind, tuple(statement for _, statement, _ in matches))

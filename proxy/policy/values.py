@@ -28,6 +28,7 @@ _EPOCH = re.compile(r"(?:[0-9]{1,3}|[0-9]{5,})(?:\.[0-9]{1,9})?")
 _MAX_NUMBER = 100  # characters; S3's longest number has 19 digits
 
 
+@lru_cache(maxsize=1024)
 def read_number(text: str) -> Decimal | None:
     """Read an integer or decimal such as `-1.20`; exponents, `NaN` and blanks are no numbers."""
     return Decimal(text) if len(text) <= _MAX_NUMBER and _NUMBER.fullmatch(text) else None
