@@ -62,8 +62,6 @@ class PayloadHash:
 
 
 NO_PAYLOAD_HASH = PayloadHash(PayloadMode.NONE)
-IMPLIED_TRAILER = PayloadHash(PayloadMode.UNSIGNED_TRAILER)
-"""aws-chunked with a trailer, not announced in x-amz-content-sha256."""
 
 _LITERALS: Mapping[str, PayloadHash] = MappingProxyType(
     {mode.value: PayloadHash(mode, mode.value) for mode in PayloadMode if mode.value.isupper() and "-" in mode.value}

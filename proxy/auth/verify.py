@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from proxy.auth import presigned, v2, v4
 from proxy.auth.claim import (
     ANONYMOUS,
-    IMPLIED_TRAILER,
     NO_PAYLOAD_HASH,
     AuthSettings,
     Claim,
@@ -123,16 +122,9 @@ def refuse_unsupported(request: RequestHead) -> None:
 def _loose_payload(request: RequestHead) -> PayloadHash:
     """Return what is said about the body of a request that no Version 4 signature covers."""
     text = request.headers.get("x-amz-content-sha256")
-    if text is not None:
-        payload = parse_payload_hash(text, request.method)
-        if payload.mode.signed_chunks:
-            raise S3Error("InvalidRequest", "Chunk signatures need a request signed with AWS4-HMAC-SHA256.")
-        return payload
-    if "x-amz-trailer" in request.headers and "aws-chunked" in _content_codings(request):
-        # boto3 without a signature sends trailers over https and says so only here.
-        return IMPLIED_TRAILER
-    return NO_PAYLOAD_HASH
-
-
-def _content_codings(request: RequestHead) -> list[str]:
-    return [coding.strip().lower() for coding in (request.headers.joined("content-encoding") or "").split(",")]
+    if text is None:
+        return NO_PAYLOAD_HASH
+    payload = parse_payload_hash(text, request.method)
+    if payload.mode.signed_chunks:
+        raise S3Error("InvalidRequest", "Chunk signatures need a request signed with AWS4-HMAC-SHA256.")
+    return payload
