@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import proxy
-from proxy.cli import schema, serve
+from proxy.cli import demo, schema, serve
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.errors import ConfigError
 
 COMMANDS: tuple[Command, ...] = (
     serve.COMMAND,
+    demo.COMMAND,
     schema.COMMAND,
 )
 

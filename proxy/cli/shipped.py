@@ -1,0 +1,14 @@
+"""Where the policies are that come with the product: in the wheel, or in the tree it runs from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import proxy
+
+
+def policies_folder() -> Path:
+    """Return the folder with `buckets`, `identity` and `library` in it."""
+    package = Path(proxy.__file__).parent
+    installed = package / "shipped_policies"
+    return installed if installed.is_dir() else package.parent / "policies"
