@@ -33,7 +33,7 @@ class Answered:
     @property
     def allowed(self) -> bool:
         """Tell whether the policies allow it."""
-        return self.decision.effect is Effect.ALLOW
+        return self.decision.allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def authorize(questions: Sequence[Question], decide: Decide, *, source_tagged: b
     refused: dict[int, Answered] = {}
     undecided: Answered | None = None
     for answer in answers:
-        if answer.decision.effect is Effect.ALLOW:
+        if answer.allowed:
             continue
         question = answer.question
         if question.entry is not None:
@@ -99,14 +99,12 @@ def refusal(answer: Answered, identity: Identity | None) -> str:
     subject = f"User: {identity.arn} is not authorized to perform: {question.action}"
     if question.bucket is not None or question.target is not None:
         subject += f' on resource: "{question.resource}"'
-    kind = _POLICY_KINDS.get(decision.policy_kind or "", "identity-based")
+    identity_based = decision.policy_kind == "identity"
     if decision.effect is not Effect.EXPLICIT_DENY:
+        kind = "identity-based" if identity_based else "resource-based"
         return f"{subject} because no {kind} policy allows the {question.action} action"
-    article = "an" if kind[0] == "i" else "a"
-    return f"{subject} with an explicit deny in {article} {kind} policy{_statement(decision)}"
-
-
-_POLICY_KINDS = {"bucket": "resource-based", "identity": "identity-based"}
+    kind = "an identity-based" if identity_based else "a resource-based"
+    return f"{subject} with an explicit deny in {kind} policy{_statement(decision)}"
 
 
 def _statement(decision: Decision) -> str:
