@@ -103,18 +103,21 @@ def parse(source: str | bytes, file: str = "<text>") -> Document:
 def _decode(source: str | bytes, file: str) -> str:
     if len(source) > MAX_BYTES:
         raise _error(file, "", Span(file), f"the file is larger than {MAX_BYTES} bytes")
-    if isinstance(source, bytes):
-        try:
-            source = source.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = source.count(b"\n", 0, error.start) + 1
-            raise _error(file, "", Span(file, line), "the file is not UTF-8 text") from error
+    text = source if isinstance(source, str) else _utf8(source, file)
     # PyYAML would reject these with a character offset only; find the line ourselves.
-    for number, line in enumerate(source.splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         for column, char in enumerate(line, 1):
             if char < " " and char != "\t":
-                raise _error(file, source, Span(file, number, column), f"control character U+{ord(char):04X}")
-    return source
+                raise _error(file, text, Span(file, number, column), f"control character U+{ord(char):04X}")
+    return text
+
+
+def _utf8(source: bytes, file: str) -> str:
+    try:
+        return source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        raise _error(file, "", Span(file, line), "the file is not UTF-8 text") from error
 
 
 class _Builder:
@@ -171,11 +174,13 @@ class _Builder:
 
     def _refuse_exotic(self, event: yaml.Event, path: DocPath) -> None:
         if isinstance(event, yaml.AliasEvent):
-            raise self._error(event, f"the alias `*{event.anchor}` is not supported", 'write the value out, or quote it')
-        if getattr(event, "anchor", None):
-            raise self._error(event, f"the anchor `&{event.anchor}` is not supported", "write the value out, or quote it")
-        if getattr(event, "tag", None):
-            raise self._error(event, f"the tag `{event.tag}` is not supported", "every value is text here: leave the tag out")
+            raise self._error(
+                event, f"the alias `*{event.anchor}` is not supported", "write the value out, or quote it"
+            )
+        if anchor := getattr(event, "anchor", None):
+            raise self._error(event, f"the anchor `&{anchor}` is not supported", "write the value out, or quote it")
+        if tag := getattr(event, "tag", None):
+            raise self._error(event, f"the tag `{tag}` is not supported", "every value is text here: leave the tag out")
         if len(path) > MAX_DEPTH:
             raise self._error(event, f"nested deeper than {MAX_DEPTH} levels")
 
@@ -189,6 +194,8 @@ def _is_plain(event: yaml.ScalarEvent) -> bool:
 
 def _span(event: yaml.Event, file: str) -> Span:
     start, end = event.start_mark, event.end_mark
+    if start is None or end is None:  # only events made by hand have no marks
+        return Span(file)
     length = end.column - start.column if end.line == start.line else 0
     return Span(file, start.line + 1, start.column + 1, length)
 
