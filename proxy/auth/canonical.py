@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from proxy.auth.credential import REDACTED
 from proxy.errors import S3Error
+from proxy.s3.head import RequestHead, parse_query
 from proxy.s3.headers import Headers
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*")
@@ -62,6 +64,12 @@ def _encode_again(raw: str, plus_is_space: bool) -> str:
     if _UNRESERVED.fullmatch(raw):
         return raw
     return quote_from_bytes(decode_bytes(raw, plus_is_space=plus_is_space), safe="-_.~")
+
+
+def read_plus_as_space(request: RequestHead) -> RequestHead:
+    """Return the request with each `+` in its query made a space, for a client that signed it so."""
+    query_string = request.query_string.replace("+", "%20")
+    return replace(request, query_string=query_string, query=parse_query(query_string))
 
 
 def trim(value: str) -> str:

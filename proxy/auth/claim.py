@@ -122,14 +122,9 @@ class Claim:
     payload: PayloadHash = NO_PAYLOAD_HASH
     chunk_signer: ChunkVerifier | None = None
     """Verifies chunk and trailer signatures; there exactly when `payload.mode.signed_chunks`."""
-    query_headers: tuple[tuple[str, str], ...] = ()
-    """Headers that a presigned URL carries in its query (lower-case name, latin-1 value); they count as
-    if they had been sent as headers. Checksum values are left out: they are of an empty body."""
-    consumed_query: frozenset[str] = frozenset()
-    """Names of query parameters that belong to the signature or were read as headers: not to be forwarded."""
     plus_is_space: bool = False
     """The client signed a `+` in the query as a space; the query has to be read that way from
-    here on, see `query_headers.read_plus_as_space`."""
+    here on, see `canonical.read_plus_as_space`."""
 
 
 ANONYMOUS = Claim()

@@ -11,7 +11,6 @@ from proxy.auth import canonical, v4
 from proxy.auth.claim import AuthSettings, Claim, PayloadHash, PayloadMode, parse_payload_hash
 from proxy.auth.credential import CredentialLookup, find_credential
 from proxy.auth.dates import MAX_SKEW_SECONDS, parse_timestamp, write_iso
-from proxy.auth.query_headers import read_plus_as_space, read_query_headers
 from proxy.errors import S3Error
 from proxy.s3.head import RequestHead
 
@@ -52,8 +51,6 @@ def verify_presigned(
     payload = _payload(request, given)
     signed = v4.Signed(scope, timestamp, names, given["X-Amz-Signature"], payload, "X-Amz-Signature")
     plus_is_space = v4.verify_signature(request, signed, credential, hosts)
-    read = read_plus_as_space(request) if plus_is_space else request
-    query_headers, consumed = read_query_headers(read, PARAMETERS)
     return Claim(
         "REST-QUERY-STRING",
         v4.ALGORITHM,
@@ -62,8 +59,6 @@ def verify_presigned(
         signed_at,
         payload,
         v4.chunk_verifier(signed, credential),
-        query_headers,
-        consumed,
         plus_is_space,
     )
 

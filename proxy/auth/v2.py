@@ -13,15 +13,14 @@ from base64 import b64encode
 from collections.abc import Iterator
 from hmac import compare_digest, digest
 from operator import itemgetter
-from typing import Protocol
 
 from proxy.auth import canonical
 from proxy.auth.claim import AuthSettings, Claim, PayloadHash
 from proxy.auth.credential import Credential, CredentialLookup, find_credential
 from proxy.auth.dates import parse_http_date, write_iso
-from proxy.auth.query_headers import read_query_headers
 from proxy.auth.v4 import check_skew, mismatch
 from proxy.errors import S3Error
+from proxy.s3.address import Address
 from proxy.s3.head import RequestHead, percent_decode
 
 PARAMETERS = frozenset({"AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token"})
@@ -56,21 +55,9 @@ UNSIGNED_QUERY = frozenset(
 turn a PUT of an object into something else, so a request with one does not verify."""
 
 
-class Addressed(Protocol):
-    """The part of a request's address that the signed resource needs."""
-
-    @property
-    def style(self) -> str:
-        """`path`, or `virtual` when the bucket is in the host name."""
-
-    @property
-    def bucket(self) -> str | None:
-        """The bucket, if one is addressed."""
-
-
 def verify_header(
     request: RequestHead,
-    address: Addressed,
+    address: Address,
     authorization: str,
     payload: PayloadHash,
     lookup: CredentialLookup,
@@ -94,7 +81,7 @@ def verify_header(
 
 def verify_presigned(
     request: RequestHead,
-    address: Addressed,
+    address: Address,
     payload: PayloadHash,
     lookup: CredentialLookup,
     settings: AuthSettings,
@@ -117,16 +104,8 @@ def verify_presigned(
     access_key_id = given["AWSAccessKeyId"]
     token = given.get("x-amz-security-token", request.headers.get("x-amz-security-token"))
     credential = find_credential(access_key_id, token, lookup, now)
-    query_headers, consumed = read_query_headers(request, PARAMETERS, _ENTITY_HEADERS)
     _verify(request, address, given["Expires"], _signed_query(request), credential, given["Signature"])
-    return Claim(
-        "REST-QUERY-STRING",
-        "AWS",
-        access_key_id,
-        payload=payload,
-        query_headers=query_headers,
-        consumed_query=consumed,
-    )
+    return Claim("REST-QUERY-STRING", "AWS", access_key_id, payload=payload)
 
 
 def check_enabled(settings: AuthSettings) -> None:
@@ -159,7 +138,7 @@ def _signed_query(request: RequestHead) -> dict[str, list[str]]:
 
 def _verify(
     request: RequestHead,
-    address: Addressed,
+    address: Address,
     date: str,
     query_headers: dict[str, list[str]],
     credential: Credential,
@@ -193,7 +172,7 @@ def _head(request: RequestHead, date: str, query_headers: dict[str, list[str]]) 
     return "\n".join(lines) + "\n"
 
 
-def _resources(request: RequestHead, address: Addressed, from_query: bool) -> Iterator[str]:
+def _resources(request: RequestHead, address: Address, from_query: bool) -> Iterator[str]:
     """Yield what may have been signed as the resource; the path as received comes first."""
     bucket = f"/{address.bucket}" if address.style == "virtual" and address.bucket else ""
     query = _sub_resources(request, from_query)

@@ -19,8 +19,8 @@ from proxy.auth.claim import (
     parse_payload_hash,
 )
 from proxy.auth.credential import CredentialLookup
-from proxy.auth.v2 import Addressed
 from proxy.errors import S3Error
+from proxy.s3.address import Address
 from proxy.s3.head import RequestHead
 
 _V4_QUERY = frozenset(
@@ -32,7 +32,7 @@ _V4A = "AWS4-ECDSA-P256-SHA256"
 
 def authenticate(
     request: RequestHead,
-    address: Addressed,
+    address: Address,
     lookup: CredentialLookup,
     settings: AuthSettings,
     now: float,
@@ -63,7 +63,7 @@ def authenticate(
 
 def _from_header(
     request: RequestHead,
-    address: Addressed,
+    address: Address,
     authorization: str,
     lookup: CredentialLookup,
     settings: AuthSettings,

@@ -18,6 +18,7 @@ from proxy.auth.claim import AuthSettings, Claim
 from proxy.auth.credential import Credential
 from proxy.auth.verify import authenticate
 from proxy.errors import S3Error
+from proxy.s3.address import Address
 from proxy.s3.head import RequestHead, parse_head
 from proxy.s3.headers import Headers
 
@@ -28,14 +29,6 @@ KEYS = {
     "ASIAEXPIRED": Credential("ASIAEXPIRED", "temporary-secret", "old-token", time.time() - 1),
     "tenant/with/slashes": Credential("tenant/with/slashes", SECRET),
 }
-
-
-@dataclass(frozen=True)
-class Where:
-    """What the address of a request says."""
-
-    style: str = "path"
-    bucket: str | None = "bucket"
 
 
 @dataclass(frozen=True)
@@ -84,13 +77,13 @@ class Proxy:
     settings: AuthSettings = field(default_factory=AuthSettings)
 
     def accept(
-        self, wire: Wire, *, where: Where | None = None, now: float | None = None, hosts: tuple[str, ...] = ()
+        self, wire: Wire, *, where: Address | None = None, now: float | None = None, hosts: tuple[str, ...] = ()
     ) -> Claim:
         now = time.time() if now is None else now
-        return authenticate(wire.head(), where or Where(), KEYS.get, self.settings, now, hosts)
+        return authenticate(wire.head(), where or Address("path", "bucket", "key"), KEYS.get, self.settings, now, hosts)
 
     def refuse(
-        self, wire: Wire, *, where: Where | None = None, now: float | None = None, hosts: tuple[str, ...] = ()
+        self, wire: Wire, *, where: Address | None = None, now: float | None = None, hosts: tuple[str, ...] = ()
     ) -> S3Error:
         with pytest.raises(S3Error) as caught:
             self.accept(wire, where=where, now=now, hosts=hosts)
@@ -122,8 +115,8 @@ def new_wire() -> type[Wire]:
 
 
 @pytest.fixture(scope="session")
-def where() -> type[Where]:
-    return Where
+def where() -> Callable[[str, str], Address]:
+    return lambda style, bucket: Address(style, bucket, "key")
 
 
 @pytest.fixture(scope="session")

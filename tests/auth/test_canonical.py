@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.auth import canonical
+from proxy.s3.head import parse_head
 from proxy.s3.headers import Headers
 
 
@@ -82,3 +83,8 @@ def test_secrets_are_cut_out():
         "host:h\nx-amz-security-token:REDACTED\nx-amz-copy-source-server-side-encryption-customer-key:REDACTED\n"
         "x-amz-server-side-encryption-customer-key-md5:shown\n\nhost"
     )
+
+
+def test_plus_is_read_as_space_only_in_the_query():
+    head = canonical.read_plus_as_space(parse_head("GET", "/a+b?prefix=a+b%2Bc", Headers()))
+    assert (head.path, head.query) == ("/a+b", (("prefix", "a b+c"),))

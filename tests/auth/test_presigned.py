@@ -34,15 +34,6 @@ def test_a_presigned_url_is_accepted_and_says_when_it_was_signed(presign, proxy)
     assert (claim.kind, claim.signature_version) == ("REST-QUERY-STRING", "AWS4-HMAC-SHA256")
     assert claim.signed_at == pytest.approx(time.time(), abs=5)
     assert (claim.payload.mode, claim.payload.text) == (PayloadMode.UNSIGNED, "UNSIGNED-PAYLOAD")
-    assert claim.consumed_query == {
-        "X-Amz-Algorithm",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-SignedHeaders",
-        "X-Amz-Signature",
-    }
-    assert claim.query_headers == ()
 
 
 def test_an_odd_key_with_parameters_is_accepted(presign, proxy):
@@ -152,7 +143,6 @@ def test_a_wrong_region_is_corrected_in_strict_mode(presign, strict_proxy):
 def test_a_session_token_in_the_query_is_checked(presign, proxy, temporary):
     wire = presign(who=temporary)
     assert proxy.accept(wire).access_key_id == "ASIATEMPORARY"
-    assert "X-Amz-Security-Token" in proxy.accept(wire).consumed_query
     assert proxy.refuse(wire.with_target("Security-Token=the", "Security-Token=teh")).code == "InvalidToken"
     error = proxy.refuse(wire.with_target("/key", "/kez"))
     assert "X-Amz-Security-Token=REDACTED" in error.extras["CanonicalRequest"]
@@ -183,29 +173,26 @@ def test_a_payload_hash_in_a_header_counts_when_the_url_has_none(presign, proxy)
     assert proxy.refuse(presign().with_header("x-amz-content-sha256", "0" * 64)).code == "SignatureDoesNotMatch"
 
 
-def test_a_url_of_the_javascript_sdk_carries_headers_but_its_checksum_is_ignored(presign, proxy, new_wire):
-    # aws-sdk-js v3 computes the checksum when there is no body yet, and does not sort its parameters.
+def test_a_url_of_the_javascript_sdk_need_not_be_sorted(presign, proxy, new_wire):
+    # aws-sdk-js v3 moves headers into the query, does not sort it and has its signature in the middle.
     wire = presign(
         "PUT",
         url="http://h/bucket/key?x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32"
         "&x-amz-meta-color=bl%C3%BCe&X-Amz-Acl=private&x-id=PutObject",
     )
     path, _, query = wire.target.partition("?")
-    shuffled = new_wire("PUT", f"{path}?{'&'.join(reversed(query.split('&')))}", wire.headers)
-    claim = proxy.accept(shuffled)
-    assert dict(claim.query_headers) == {"x-amz-meta-color": "blüe".encode().decode("latin-1"), "x-amz-acl": "private"}
-    assert "x-id" not in claim.consumed_query
-    assert {"x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm", "X-Amz-Acl"} <= claim.consumed_query
-    assert proxy.refuse(shuffled.with_target("private", "public-read")).code == "SignatureDoesNotMatch"
+    pieces = query.split("&")
+    shuffled = new_wire("PUT", f"{path}?{'&'.join([*pieces[3:][::-1], *pieces[:3]])}", wire.headers)
+    assert proxy.accept(shuffled)
+    for old, new in (("private", "public-read"), ("crc32=A", "crc32=B"), ("bl%C3%BCe", "red"), ("&x-id=PutObject", "")):
+        assert proxy.refuse(shuffled.with_target(old, new)).code == "SignatureDoesNotMatch"
 
 
-def test_a_plus_signed_as_a_space_is_one_in_the_headers_too(proxy, keys, new_wire):
+def test_a_plus_may_have_been_signed_as_a_space(proxy, keys, new_wire):
     query = presign_v4(
         "PUT", "/b/k", "x-amz-meta-a=1%202", [("host", "h")], keys["AKIAIOSFODNN7EXAMPLE"], "r", time.time(), 60
     )
-    claim = proxy.accept(new_wire("PUT", f"/b/k?{query.replace('1%202', '1+2')}", (("Host", b"h"),)))
-    assert claim.plus_is_space
-    assert claim.query_headers == (("x-amz-meta-a", "1 2"),)
+    assert proxy.accept(new_wire("PUT", f"/b/k?{query.replace('1%202', '1+2')}", (("Host", b"h"),))).plus_is_space
 
 
 def test_the_example_of_aws_verifies(proxy, new_wire):
