@@ -47,6 +47,7 @@ UNSIGNED_QUERY = frozenset(
         "max-parts",
         "part-number-marker",
         "max-buckets",
+        "bucket-region",
         "x-id",
     }
 )
