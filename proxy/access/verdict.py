@@ -17,6 +17,7 @@ from proxy.access.questions import Question
 from proxy.errors import S3Error
 from proxy.identity import Identity
 from proxy.policy.evaluate import Decision, Effect
+from proxy.s3.deletes import DeleteBatch, Refusal
 
 PLAIN_REFUSAL = "Access Denied"
 
@@ -91,13 +92,21 @@ def authorize(questions: Sequence[Question], decide: Decide, *, source_tagged: b
     return Authorized(answers, refused)
 
 
+def refusals(authorized: Authorized, batch: DeleteBatch, identity: Identity | None) -> tuple[Refusal, ...]:
+    """Return the entries of a batch delete that are refused, as its answer reports them."""
+    return tuple(
+        Refusal(batch.deletions[entry], "AccessDenied", refusal(answer, identity))
+        for entry, answer in sorted(authorized.refused.items())
+    )
+
+
 def refusal(answer: Answered, identity: Identity | None) -> str:
     """Word a refusal for the caller, as much of it as the caller may know."""
     question, decision = answer.question, answer.decision
     if identity is None or identity.account != question.resource_account:
         return PLAIN_REFUSAL
     subject = f"User: {identity.arn} is not authorized to perform: {question.action}"
-    if question.bucket is not None or question.target is not None:
+    if not question.resource.endswith(":*"):
         subject += f' on resource: "{question.resource}"'
     identity_based = decision.policy_kind == "identity"
     if decision.effect is not Effect.EXPLICIT_DENY:
