@@ -71,7 +71,7 @@ _FRAMING = frozenset(
 _SDK = "x-amz-sdk-checksum-algorithm"
 _VALUES = frozenset(BY_FIELD) | {_SDK}
 _ALL_CHECKSUMS = _VALUES | NOT_CHECKSUMS
-_LOCK = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold")
+_LOCK = frozenset({"x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"})
 _TRAILING = frozenset({PayloadMode.SIGNED_CHUNKS_TRAILER, PayloadMode.UNSIGNED_TRAILER})
 _SIGNED = PayloadMode.SIGNED_CHUNKS.value
 _SIGNED_TRAILER = PayloadMode.SIGNED_CHUNKS_TRAILER.value
@@ -163,7 +163,7 @@ def plan_stream(
             "EntityTooLarge", extras={"ProposedSize": str(length), "MaxSizeAllowed": str(max_length)}, close=True
         )
     declared = _declared(request, payload)
-    demanded = request.operation.checksum_required or any(name in headers for name in _LOCK)
+    demanded = request.operation.checksum_required or not headers.names().isdisjoint(_LOCK)
     keep = upstream != "unsigned" or (demanded and "content-md5" not in headers)
     trailers = declared.trailers if keep else ()
     if demanded and not declared.guards_body:
@@ -281,11 +281,10 @@ def _outgoing(
     length: int, payload: PayloadHash, upstream: UpstreamPayload, trailers: tuple[Algorithm, ...]
 ) -> tuple[int, str]:
     """Return the exact length upstream, and what is signed there."""
-    sizes = _trailer_sizes(trailers)
     if upstream == "signed-chunks":
-        return signed_length(length, sizes), _SIGNED_TRAILER if trailers else _SIGNED
+        return signed_length(length, _trailer_sizes(trailers)), _SIGNED_TRAILER if trailers else _SIGNED
     if trailers:
-        return UnsignedEncoder(length, sizes).content_length, _UNSIGNED_TRAILER
+        return UnsignedEncoder(length, _trailer_sizes(trailers)).content_length, _UNSIGNED_TRAILER
     return length, payload.sha256 or _UNSIGNED
 
 

@@ -15,7 +15,7 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from types import MappingProxyType
@@ -82,9 +82,9 @@ class _XxHash:
         return self._digest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Algorithm:
-    """One of S3's checksum algorithms. `size` is that of the raw digest in bytes.
+    """One of S3's checksum algorithms; there is one instance of each. `size` is that of the raw digest in bytes.
 
     `combine(first, second, length of second)` joins two values into that of the joined bytes; only CRCs
     have it, and only they can describe a multipart object as a whole.
@@ -94,21 +94,17 @@ class Algorithm:
     size: int
     start: Callable[[], Hasher]
     combine: Callable[[int, int, int], int] | None = None
+    header: str = field(init=False)
+    """The header or trailer field, lower-case."""
+    element: str = field(init=False)
+    """The XML element in requests and answers."""
+    text_size: int = field(init=False)
+    """Length of the value in base64."""
 
-    @property
-    def header(self) -> str:
-        """The header or trailer field, lower-case."""
-        return PREFIX + self.name.lower()
-
-    @property
-    def element(self) -> str:
-        """The XML element in requests and answers."""
-        return "Checksum" + self.name
-
-    @property
-    def text_size(self) -> int:
-        """Length of the value in base64."""
-        return (self.size + 2) // 3 * 4
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header", PREFIX + self.name.lower())
+        object.__setattr__(self, "element", "Checksum" + self.name)
+        object.__setattr__(self, "text_size", (self.size + 2) // 3 * 4)
 
 
 def _crc(
@@ -118,7 +114,7 @@ def _crc(
 
 
 def _digest(name: str, size: int) -> Algorithm:
-    return Algorithm(name, size, partial(hashlib.new, name.lower(), usedforsecurity=False))
+    return Algorithm(name, size, partial(getattr(hashlib, name.lower()), usedforsecurity=False))
 
 
 def _xxhash(name: str, size: int, start: Callable[[], _XxState]) -> Algorithm:
@@ -192,10 +188,9 @@ def parse_declared(
     named = [name for name in headers.names() if name.startswith(PREFIX) and name not in NOT_CHECKSUMS]
     algorithms = [_algorithm_of(name) for name in named]
     if not of_object:
-        checks += [
-            Check(Kind.CHECKSUM, algorithm, decode_value(algorithm, headers.get(algorithm.header) or "", "header"))
-            for algorithm in algorithms
-        ]
+        for algorithm in algorithms:
+            expected = decode_value(algorithm, headers.get(algorithm.header) or "", "header")
+            checks.append(Check(Kind.CHECKSUM, algorithm, expected))
     trailers = parse_trailer_names(headers) if trailing else ()
     if not trailing and "x-amz-trailer" in headers:
         raise S3Error("InvalidRequest", "The x-amz-trailer header needs a body that is sent with trailers.")
@@ -293,9 +288,11 @@ class Verifier:
     def __init__(self, declared: Declared, extra: Iterable[Algorithm] = ()) -> None:
         """`extra` are algorithms whose digest is wanted though nothing was declared."""
         self._declared = declared
-        wanted = [check.algorithm for check in declared.checks] + [*declared.trailers, *extra]
-        self._hashers = {algorithm.name: algorithm.start() for algorithm in dict.fromkeys(wanted)}
-        self._updates = tuple(hasher.update for hasher in self._hashers.values())
+        self._hashers: dict[str, Hasher] = {}
+        for algorithm in (*[check.algorithm for check in declared.checks], *declared.trailers, *extra):
+            if algorithm.name not in self._hashers:
+                self._hashers[algorithm.name] = algorithm.start()
+        self._updates = [hasher.update for hasher in self._hashers.values()]
 
     def update(self, piece: Buffer) -> None:
         """Take the next bytes of the body."""
@@ -315,6 +312,8 @@ class Verifier:
             computed = self.digest(check.algorithm)
             if computed != check.expected:
                 raise _mismatch(check, computed)
+        if not trailers and not self._declared.trailers:
+            return
         if trailers.keys() != {algorithm.header for algorithm in self._declared.trailers}:
             raise S3Error("MalformedTrailerError", detail="trailers differ from those x-amz-trailer announced")
         for algorithm in self._declared.trailers:
