@@ -8,9 +8,9 @@ from pathlib import Path
 
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
-from proxy.config import Config, load_config
 from proxy.diagnostics import render_all
 from proxy.errors import ConfigError
+from proxy.server.rules import Rules, load_rules
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,19 +35,28 @@ def check(path: Path) -> int:
         print(f"s3warden: cannot read `{path}`", file=sys.stderr)
         return Exit.ERROR
     try:
-        config = load_config(path)
+        rules = load_rules(path)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return Exit.BAD_NEWS
-    if config.warnings:
-        print(render_all(config.warnings), file=sys.stderr)
-    print(f"{path}: {_summary(config)}")
+    if rules.config.warnings:
+        print(render_all(rules.config.warnings), file=sys.stderr)
+    print(f"{path}: {_summary(rules)}")
     return Exit.CLEAN
 
 
-def _summary(config: Config) -> str:
-    keys = sum(len(identity.access_keys) for identity in config.identities)
-    return f"ok, {len(config.identities)} identities with {keys} access keys, {len(config.warnings)} warnings"
+def _summary(rules: Rules) -> str:
+    identities = rules.config.identities
+    keys = sum(len(identity.access_keys) for identity in identities)
+    statements = sum(len(policy.statements) for policy in rules.bucket_policies.files)
+    counted = {
+        "identities": len(identities),
+        "access keys": keys,
+        "bucket policies": len(rules.bucket_policies.files),
+        "statements": statements,
+        "warnings": len(rules.config.warnings),
+    }
+    return f"ok ({', '.join(f'{name}: {count}' for name, count in counted.items())}), revision {rules.revision[:12]}"
 
 
 COMMAND = Command(

@@ -25,7 +25,7 @@ def test_a_valid_configuration_is_exit_code_0_and_says_what_was_checked(
     path.write_text(GOOD)
     assert check(path) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith(f"{path}: ok, 0 identities with 0 access keys")
+    assert captured.out.startswith(f"{path}: ok (identities: 0, access keys: 0, bucket policies: 0")
     assert captured.err == ""
 
 
@@ -49,4 +49,19 @@ def test_a_warning_is_shown_and_is_no_failure(tmp_path: Path, capsys: pytest.Cap
     assert check(path) == 0
     captured = capsys.readouterr()
     assert "put it in quotes" in captured.err
-    assert "1 warning" in captured.out
+    assert "warnings: 1" in captured.out
+
+
+def test_an_invalid_policy_is_exit_code_1_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.yaml").write_text("Version: 2012-10-17\nStatement: {Effect: Allow, Principal: '*'}\n")
+    path = tmp_path / "c.yaml"
+    path.write_text(GOOD + "policies: [p.yaml]\n")
+    assert check(path) == 1
+    assert f"{tmp_path}/p.yaml:2:" in capsys.readouterr().err
+
+
+def test_the_example_is_valid_as_it_ships(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("UPSTREAM_ACCESS_KEY", "UPSTREAM_SECRET", "ALICE_SECRET", "BACKUP_SECRET"):
+        monkeypatch.setenv(name, "value")
+    assert check(Path(__file__).parents[2] / "config.example.yaml") == 0
+    assert "bucket policies: 1, statements: 2, warnings: 0" in capsys.readouterr().out
