@@ -39,7 +39,8 @@ def read_config(document: yamldoc.Document, path: Path, environ: Mapping[str, st
     schema = load_schema("config")
     resolved = resolve(document.data, environ, path.parent)
     secrets = secret_paths(document.data, schema)
-    source = Source(document, secrets)
+    # A reference is no secret, and seeing it helps.
+    source = Source(document, secrets - resolved.paths)
     data = type_scalars(resolved.data, schema, lambda at: document.is_plain(at) or at in resolved.paths)
     # A reference that did not resolve is reported once, as that.
     broken = {violation.path for violation in resolved.violations}

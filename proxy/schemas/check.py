@@ -143,7 +143,9 @@ class _Explainer:
             return [self._unknown_key(path, key, schema) for key in unknown]
         if error.validator == "required":
             given = cast("Mapping[str, object]", error.instance)
-            missing = [key for key in cast("list[str]", error.validator_value) if key not in given]
+            # One that is there misspelt is reported as that.
+            misspelt = {_nearest(key, schema) for key in given if not _knows(schema, key)}
+            missing = [key for key in cast("list[str]", error.validator_value) if key not in given.keys() | misspelt]
             return [Violation(path, f"`{key}` is missing", self._example(key, schema)) for key in missing]
         if error.validator == "dependencies":
             return self._lonely_keys(path, error, schema)
@@ -172,9 +174,9 @@ class _Explainer:
         return f"{value} is not {schema.get('title', 'of the right form')}"
 
     def _unknown_key(self, path: DocPath, key: str, schema: Schema) -> Violation:
-        known = sorted(cast("Mapping[str, object]", schema.get("properties", {})))
-        close = difflib.get_close_matches(key, known, n=1)
-        remedy = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
+        near = _nearest(key, schema)
+        known = ", ".join(sorted(cast("Mapping[str, object]", schema.get("properties", {}))))
+        remedy = f"did you mean `{near}`?" if near else f"known here: {known}"
         return Violation((*path, key), f"unknown key `{key}`", remedy, at_key=True)
 
     def _lonely_keys(self, path: DocPath, error: ValidationError, schema: Schema) -> list[Violation]:
@@ -192,6 +194,11 @@ class _Explainer:
         member = _resolve(_known_member(schema, key) or {}, self.root)
         examples = cast("list[object]", member.get("examples", []))
         return f"write for example `{key}: {_yaml(examples[0])}`" if examples else f"add `{key}:`"
+
+
+def _nearest(key: str, schema: Schema) -> str | None:
+    known = cast("Mapping[str, object]", schema.get("properties", {}))
+    return next(iter(difflib.get_close_matches(key, known, n=1)), None)
 
 
 def _knows(schema: Schema, key: str) -> bool:

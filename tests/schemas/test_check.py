@@ -67,6 +67,7 @@ def test_a_fitting_document_has_no_violations() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("{nam: x}", Violation(("nam",), "unknown key `nam`", "did you mean `name`?", at_key=True)),
         ("{nam: x, name: x}", Violation(("nam",), "unknown key `nam`", "did you mean `name`?", at_key=True)),
         ("{on: true}", Violation((), "`name` is missing", "write for example `name: alice`")),
         ("{name: x, count: 1}", Violation((), "`count` needs `ratio` beside it", "write for example `ratio: 0.5`")),
