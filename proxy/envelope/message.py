@@ -30,10 +30,11 @@ MESSAGE_ID_SIZE = 32
 MAX_HEADER = 8192
 MAX_EDKS = 8
 
+SUITE = 0x0478
 _VERSION_SUITE = b"\x02\x04\x78"
 _FRAMED = b"\x02"
-_DERIVE_INFO = b"\x04\x78DERIVEKEY"
-_COMMIT_INFO = b"COMMITKEY"
+_DERIVE_INFO = b"DERIVEKEY\x01"  # the last byte is HKDF-Expand's block counter
+_COMMIT_INFO = b"COMMITKEY\x01"
 _HEADER_NONCE = bytes(12)
 _TAIL = struct.Struct(">BI32s16s")  # content type, frame length, commitment, tag
 
@@ -158,11 +159,11 @@ class DataKey(_Once):
         return f"DataKey(message_id={self.message_id.hex()})"
 
 
-def derive_keys(data_key: bytes, message_id: bytes) -> tuple[bytes, bytes]:
+def derive_keys(data_key: bytes, message_id: bytes, suite: int = SUITE) -> tuple[bytes, bytes]:
     """Derive (message key, commitment): HKDF-SHA512 with the message id as salt, one block each."""
     extracted = hmac.digest(message_id, data_key, "sha512")
-    key = hmac.digest(extracted, _DERIVE_INFO + b"\x01", "sha512")
-    commitment = hmac.digest(extracted, _COMMIT_INFO + b"\x01", "sha512")
+    key = hmac.digest(extracted, suite.to_bytes(2, "big") + _DERIVE_INFO, "sha512")
+    commitment = hmac.digest(extracted, _COMMIT_INFO, "sha512")
     return key[:32], commitment[:32]
 
 
