@@ -21,7 +21,9 @@ from proxy.access.kms import KmsNames
 from proxy.auth.claim import Claim
 from proxy.config.buckets import BucketSettings
 from proxy.config.model import Config
+from proxy.errors import ConfigError
 from proxy.identity import Identity
+from proxy.policy.names import find_key, suggest_key
 from proxy.s3.headers import Headers
 
 ContextValue: TypeAlias = str | tuple[str, ...]
@@ -49,11 +51,14 @@ class AccessSettings:
 
     @classmethod
     def of(cls, config: Config, kms_aliases: Mapping[str, str] = MappingProxyType({})) -> AccessSettings:
-        """Take what is needed from a loaded configuration."""
+        """Take what is needed from a loaded configuration.
+
+        Raises `ConfigError` when `condition_values` gives a key that is not the configuration's to give.
+        """
         region = config.upstream.region
         partition = partition_of(region)
         kms = KmsNames(region, config.owner, partition, kms_aliases)
-        return cls(config.bucket, config.owner, region, kms, partition, config.condition_values)
+        return cls(config.bucket, config.owner, region, kms, partition, _given_values(config))
 
     def principal(self, identity: Identity | None) -> Mapping[str, ContextValue]:
         """Return the keys about the caller, and those that the configuration gives everybody."""
@@ -69,6 +74,27 @@ class AccessSettings:
 
 
 _NOBODY = Identity("", "", "", "Anonymous", None, "")
+
+
+def _given_values(config: Config) -> Context:
+    """Return the keys that the configuration gives everybody, which may only be those nobody else can fill."""
+    values: dict[str, ContextValue] = {}
+    findings = []
+    for name, value in config.condition_values.items():
+        key, path = find_key(name), ("condition_values", name)
+        if key is None:
+            findings.append(config.source.diagnostic(path, f"`{name}` is no condition key", help=suggest_key(name)))
+        elif key.source != "mapped":
+            message = f"the value of `{key.name}` is not the configuration's to give"
+            findings.append(config.source.diagnostic(path, message, help=f"leave it out: {key.about}"))
+        elif not isinstance(value, str) and not key.multivalued:
+            remedy = "write one text instead of a list"
+            findings.append(config.source.diagnostic(path, f"`{key.name}` has one value", help=remedy))
+        else:
+            values[name] = (value,) if key.multivalued and isinstance(value, str) else value
+    if findings:
+        raise ConfigError(findings)
+    return MappingProxyType(values)
 
 
 def partition_of(region: str) -> str:
