@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote_to_bytes
 
@@ -69,6 +70,7 @@ def parse_address(head: RequestHead, domains: Domains) -> Address:
     return Address("path", check_bucket_name(name), _decode_key(key))
 
 
+@lru_cache(maxsize=4096)  # hot, and only valid names are kept, which are short
 def check_bucket_name(name: str) -> str:
     """Return `name` if it can name a general purpose bucket; raises InvalidBucketName or NotImplemented."""
     if not _BUCKET.fullmatch(name) or ("." in name and (".." in name or _IPV4.fullmatch(name))):
