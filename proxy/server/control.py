@@ -28,6 +28,7 @@ from proxy.server.reload import ReloadOutcome
 
 ANSWER_SECONDS = 5.0
 RELOAD_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
 _LINE_BYTES = 1 << 24  # metrics of all operations in all outcomes are about 200 KiB
 
 T = TypeVar("T")
@@ -145,20 +146,29 @@ class RemoteWorker:
         return ReloadOutcome(**await self._ask(b"reload", RELOAD_SECONDS))
 
     async def _ask(self, question: bytes, seconds: float) -> Any:
-        if not self.is_alive():
-            raise WorkerUnreachableError("not running")
+        asking = asyncio.create_task(_exchange(self.address, question))
+        deadline = asyncio.get_running_loop().time() + seconds
         try:
-            made = _connected(self.address)
-            async with asyncio.timeout(seconds):
-                reader, writer = await asyncio.open_unix_connection(sock=made, limit=_LINE_BYTES)
-                try:
-                    writer.write(question + b"\n")
-                    line = await reader.readline()
-                finally:
-                    writer.close()
-            return json.loads(line)
-        except (OSError, TimeoutError, ValueError) as error:
+            # A worker that ends leaves the question in its socket's queue, where nobody sees it.
+            while self.is_alive() and asyncio.get_running_loop().time() < deadline:
+                await asyncio.wait({asking}, timeout=_LOOK_SECONDS)
+                if asking.done():
+                    return json.loads(asking.result())
+        except (OSError, ValueError) as error:
             raise WorkerUnreachableError(f"no answer: {error}") from error
+        finally:
+            asking.cancel()
+            await asyncio.wait({asking})
+        raise WorkerUnreachableError("stuck" if self.is_alive() else "not running")
+
+
+async def _exchange(address: bytes, question: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(sock=_connected(address), limit=_LINE_BYTES)
+    try:
+        writer.write(question + b"\n")
+        return await reader.readline()
+    finally:
+        writer.close()
 
 
 def _connected(address: bytes) -> socket.socket:

@@ -71,6 +71,7 @@ async def test_a_worker_that_is_stuck_is_given_up_on(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
     with control_socket() as listener, pytest.raises(WorkerUnreachableError):
         await RemoteWorker(listener.getsockname()).counted()
+    await asyncio.sleep(0.01)  # the connection is closed by the loop's next turns
 
 
 async def test_a_worker_that_is_gone_or_dies_in_mid_answer_is_unreachable():
