@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from proxy.access.body_facts import NO_FACTS, BodyFacts
+from proxy.access.body_facts import NEEDS_BODY, NO_FACTS, BodyFacts
 from proxy.access.connection import Connection
 from proxy.access.context import AccessSettings, Context, ContextValue, add_bucket_keys, request_keys
 from proxy.access.support import CARRIED, EXISTING_TAG, LACKING
@@ -94,22 +94,26 @@ def questions(
     settings: AccessSettings,
     now: float,
     *,
-    facts: BodyFacts = NO_FACTS,
+    facts: BodyFacts | None = None,
     upload: UploadContext | None = None,
     own: Mapping[str, str] = _NO_KEYS,
 ) -> tuple[Question, ...]:
     """Return all questions about a completed request; none for a CORS preflight.
 
-    `facts` come from the XML body where `body_facts.NEEDS_BODY` names the operation, `upload` is the context of
-    the upload that a part or a completion belongs to, `own` has the keys of the proxy itself (lower-case,
-    `s3w:envelope`). Raises `S3Error` for an operation without a row of actions, and for values that policies
-    and a store could read differently.
+    `facts` come from the XML body and must be there where `body_facts.NEEDS_BODY` names the operation, `upload` is
+    the context of the upload that a part or a completion belongs to, `own` has the keys of the proxy itself
+    (lower-case, `s3w:envelope`). Raises `S3Error` for an operation without a row of actions, and for values that
+    policies and a store could read differently; ValueError for a body that was not read.
     """
     operation = request.operation
     if operation.name == "CorsPreflight":
         return ()
     if operation.support == "refuse" or not operation.actions:
         raise S3Error("NotImplemented", f"{operation.name} is not supported.")
+    if facts is None:
+        if operation.name in NEEDS_BODY:
+            raise ValueError(f"the body of {operation.name} has to be read before the decision")
+        facts = NO_FACTS
     asking = Asking(settings, request_keys(claim, identity, connection, request.head.headers, settings, now))
     source = parse_copy_source(request.headers.get("x-amz-copy-source") or "") if operation.copies else None
     values = request_values(request, facts, upload, source, settings, now)

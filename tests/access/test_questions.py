@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from proxy.access.body_facts import NEEDS_BODY
-from proxy.access.questions import Question, Target
+from proxy.access.questions import Question, Target, questions
 from proxy.errors import S3Error
 from proxy.policy.names import ACTIONS
+from proxy.s3.address import Domains
+from proxy.s3.head import parse_head
+from proxy.s3.headers import Headers
 from proxy.s3.operations import OPERATIONS
+from proxy.s3.request import recognise
 
 Ask = Any
 
@@ -400,3 +404,9 @@ def test_bodies_are_read_for_every_operation_with_an_extra_in_its_body() -> None
 def test_a_context_that_needs_nothing_of_its_own_is_shared(ask: Ask) -> None:
     first, second = ask("GET", "/bkt/k?attributes", {"x-amz-object-attributes": "ETag"})
     assert first.context is second.context
+
+
+def test_a_body_that_was_not_read_is_never_taken_for_an_empty_one(ask: Ask) -> None:
+    request = recognise(parse_head("PUT", "/bkt/k?retention", Headers()), Domains.of(()))
+    with pytest.raises(ValueError, match="has to be read"):
+        questions(request, ask.signed, ask.alice, ask.connection, ask.settings, ask.now)
