@@ -15,7 +15,7 @@ import yaml
 
 from proxy.cli.main import COMMANDS, build_parser
 from proxy.config import load_config
-from proxy.errors import CODES
+from proxy.errors import CODES, ConfigError
 from proxy.schemas import load_schema
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +117,16 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 def test_every_configuration_in_a_page_fits_the_schema(path: Path) -> None:
     for block in re.findall(r"^```yaml\n# config\.yaml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
         jsonschema.Draft7Validator(CONFIG_SCHEMA).validate(yaml.safe_load(block))
+
+
+def test_the_mistake_that_the_readme_shows_is_shown_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (ROOT / "README.md").read_text()
+    config = re.findall(r"^```yaml\n(# config\.yaml\n.*?)^```", readme, re.MULTILINE | re.DOTALL)[0]
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(config.replace("credentials:", "credential:"))
+    with pytest.raises(ConfigError) as caught:
+        load_config("config.yaml", {"UPSTREAM_SECRET": "s", "ALICE_SECRET": "s"})
+    assert f"```text\n{caught.value}\n```" in readme
 
 
 def test_the_example_configuration_loads_when_its_variables_are_set() -> None:
