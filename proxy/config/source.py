@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from proxy.config.secrets import masked_line
 from proxy.diagnostics import Diagnostic, Severity, Span
-from proxy.yamldoc import DocPath, Document
+from proxy.yamldoc import DocPath, Document, Value
 
 _ALIAS_OR_TAG = re.compile(r"`[*&!][^`]*`")
 _FIRST_VALUE = re.compile(r"(?::|-)\s.*")
@@ -44,9 +44,24 @@ class Source:
         rule: str = "invalid-config",
         severity: Severity = Severity.ERROR,
     ) -> Diagnostic:
-        """Make a finding about the value (or key) at `path`."""
+        """Make a finding about the value (or key) at `path`; in names of keys, case does not count."""
+        path = self._as_written(path)
         found = self._document.diagnostic(path, message, help=help, at_key=at_key, rule=rule, severity=severity)
         return replace(found, snippet=self._mask(found.snippet, found.span.line))
+
+    def _as_written(self, path: DocPath) -> DocPath:
+        written: list[str | int] = []
+        place: Value = self._document.data
+        for step in path:
+            if isinstance(place, dict) and isinstance(step, str):
+                near = (key for key in place if key.lower() == step.lower())
+                key = step if step in place else next(near, step)
+                written.append(key)
+                place = place.get(key, "")
+            else:
+                written.append(step)
+                place = place[step] if isinstance(place, list) and isinstance(step, int) else ""
+        return tuple(written)
 
     def _mask(self, line: str, number: int) -> str:
         spans = (span for span in self._masked if span.line == number)

@@ -163,7 +163,10 @@ def test_an_unverified_upstream_works_with_a_warning(tmp_path: Path) -> None:
         ("listen: {domains: ['https://a.test']}\n", "`https://a.test` is not a domain name without scheme and port"),
         ("policies: [nowhere]\n", "config.yaml:5:12: error invalid-config there is no file or folder `nowhere`"),
         ("bucket_policy_api: maybe\n", "`maybe` is not one of `refuse`, `forward`"),
-        ("condition_values: {aws:a: x, AWS:A: y}\n", "the condition key `AWS:A` is given twice"),
+        (
+            "condition_values: {aws:a: x, AWS:A: y}\n",
+            "config.yaml:5:31: error invalid-config the condition key `AWS:A` is given twice",
+        ),
         ("kms_aliases: {hr: 'arn:aws:kms:r:123456789012:key/a'}\n", "`hr` is not an alias: `alias/` and a name"),
         ("kms_aliases: {alias/hr: 1234abcd}\n", "`1234abcd` is not the ARN of a KMS key"),
         ("buckets: {b: {owner: '12'}}\n", "`12` is not an account id of 12 digits"),
@@ -321,7 +324,8 @@ def test_the_aws_chain_needs_boto3(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert 'pip install "s3warden[aws]"' in refusal(tmp_path, text)
 
 
-def test_the_source_points_to_what_others_find_wrong_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["aws:Nonsense", "aws:nonsense"])
+def test_the_source_points_to_what_others_find_wrong_later(tmp_path: Path, name: str) -> None:
     config = load(tmp_path, MINIMAL + 'condition_values: {"aws:Nonsense": x}\n')
-    found = config.source.diagnostic(("condition_values", "aws:Nonsense"), "unknown key", at_key=True)
+    found = config.source.diagnostic(("condition_values", name), "unknown key", at_key=True)
     assert (found.span.line, found.span.column) == (5, 20)
