@@ -165,7 +165,7 @@ def test_an_unverified_upstream_works_with_a_warning(tmp_path: Path) -> None:
         ("bucket_policy_api: maybe\n", "`maybe` is not one of `refuse`, `forward`"),
         (
             "condition_values: {aws:a: x, AWS:A: y}\n",
-            "config.yaml:5:31: error invalid-config the condition key `AWS:A` is given twice",
+            "config.yaml:5:30: error invalid-config the condition key `AWS:A`",
         ),
         ("kms_aliases: {hr: 'arn:aws:kms:r:123456789012:key/a'}\n", "`hr` is not an alias: `alias/` and a name"),
         ("kms_aliases: {alias/hr: 1234abcd}\n", "`1234abcd` is not the ARN of a KMS key"),
