@@ -56,6 +56,11 @@ class Keyring(Protocol):
         ...
 
 
+def aes_info_prefix(name: str) -> bytes:
+    """Return the key info of a raw AES EDK up to the nonce, which is its end."""
+    return name.encode() + _LENGTHS
+
+
 class AesKeyring:
     """A raw AES-GCM keyring: AES-128, -192 or -256 by the length of `key`."""
 
@@ -64,7 +69,7 @@ class AesKeyring:
     def __init__(self, provider_id: str, name: str, key: bytes, entropy: Entropy) -> None:
         self.provider_id = provider_id
         self.name = name
-        self._info_prefix = name.encode() + _LENGTHS
+        self._info_prefix = aes_info_prefix(name)
         self._aead = AESGCM(key)
         self._entropy = entropy
 

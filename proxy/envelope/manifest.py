@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from proxy.envelope.capsule import ObjectKeys
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.frames import open_whole, seal_whole
-from proxy.envelope.inner import open_inner_header, seal_inner_header
-from proxy.envelope.message import MESSAGE_ID_SIZE, parse_header
+from proxy.envelope.inner import inner_form
+from proxy.envelope.message import MESSAGE_ID_SIZE
 from proxy.envelope.sizes import (
     LOCATOR,
     MAX_PARTS,
@@ -38,7 +38,7 @@ _LOCATOR = struct.Struct(">8sQ")
 _LOCATOR_MARK = b"S3WTRLR1"
 _TOTALS = struct.Struct(">QI")
 _PART = struct.Struct(">IQ32s")
-_TRAILER_USE = "00000"
+_FORM = inner_form("tail", "00000", TRAILER_FRAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def seal_trailer(parts: Sequence[Part], *, spilled: bool, keys: ObjectKeys, entr
     listing = [_TOTALS.pack(plain_size, len(parts))]
     listing += [_PART.pack(part.number, part.plain_size, part.message_id) for part in parts]
     plaintext = b"".join(listing).ljust(length - TRAILER_OVERHEAD, b"\0")
-    header, key = seal_inner_header(keys.trailer, "tail", _TRAILER_USE, TRAILER_FRAME, entropy)
+    header, key = _FORM.seal(keys.trailer, entropy)
     return header + seal_whole(key, plaintext) + _LOCATOR.pack(_LOCATOR_MARK, length)
 
 
@@ -122,8 +122,7 @@ def open_trailer(trailer: bytes, stored_size: int, keys: ObjectKeys, part_count:
     `IntegrityError`: header, edk, frame for a message that does not verify, trailer for claims that do
     not fit each other or the object.
     """
-    header = parse_header(trailer, TRAILER_FRAME)
-    key = open_inner_header(header, keys.trailer, "tail", _TRAILER_USE, SEGMENT_HEADER)
+    key = _FORM.open(trailer[:SEGMENT_HEADER], keys.trailer)
     # `open_whole` compares the final frame's length field with what is there: length - TRAILER_OVERHEAD.
     plaintext = open_whole(key, trailer[SEGMENT_HEADER:])
     plain_size, parts = _parse_listing(plaintext)

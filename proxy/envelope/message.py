@@ -31,7 +31,8 @@ MAX_HEADER = 8192
 MAX_EDKS = 8
 
 SUITE = 0x0478
-_VERSION_SUITE = b"\x02\x04\x78"
+START = b"\x02" + SUITE.to_bytes(2, "big")
+"""The first bytes of every message: format version and suite."""
 _FRAMED = b"\x02"
 _DERIVE_INFO = b"DERIVEKEY\x01"  # the last byte is HKDF-Expand's block counter
 _COMMIT_INFO = b"COMMITKEY\x01"
@@ -141,13 +142,13 @@ class DataKey(_Once):
         """
         data_key, self._plaintext = self.plaintext, None
         stored = serialise_context(context)
-        pieces = [_VERSION_SUITE, self.message_id, len(stored).to_bytes(2, "big"), stored]
+        pieces = [START, self.message_id, len(stored).to_bytes(2, "big"), stored]
         pieces.append(len(edks).to_bytes(2, "big"))
         for edk in edks:
             for part in (edk.provider_id.encode(), edk.key_info, edk.ciphertext):
                 pieces += (len(part).to_bytes(2, "big"), part)
         key, commitment = derive_keys(data_key, self.message_id)
-        pieces += (_FRAMED, frame_length.to_bytes(4, "big"), commitment)
+        pieces += (header_tail(frame_length), commitment)
         header = b"".join(pieces)
         if not 1 <= len(edks) <= MAX_EDKS or len(header) + TAG_SIZE > MAX_HEADER:
             raise ValueError("the header has no or too many data keys, or is too large")
@@ -157,6 +158,11 @@ class DataKey(_Once):
 
     def __repr__(self) -> str:
         return f"DataKey(message_id={self.message_id.hex()})"
+
+
+def header_tail(frame_length: int) -> bytes:
+    """Return the part of a header between the data keys and the commitment."""
+    return _FRAMED + frame_length.to_bytes(4, "big")
 
 
 def derive_keys(data_key: bytes, message_id: bytes, suite: int = SUITE) -> tuple[bytes, bytes]:
@@ -173,7 +179,7 @@ def parse_header(raw: bytes, frame_length: int) -> Header:
     Raises `IntegrityError` header for another version, suite or frame length, and for anything over the
     bounds of this format.
     """
-    if raw[:3] != _VERSION_SUITE:
+    if raw[:3] != START:
         raise IntegrityError("header", "not a message of this format")
     reader = Reader(raw, 3, MAX_HEADER)
     message_id = reader.take(MESSAGE_ID_SIZE)
@@ -190,17 +196,23 @@ def open_header(header: Header, data_key: bytes, required: Context = EMPTY) -> O
 
     `required` are the pairs that are authenticated and not stored.
     """
+    authenticated = header.authenticated + serialise_context(required)
+    return open_message(data_key, header.message_id, header.commitment, header.tag, authenticated)
+
+
+def open_message(data_key: bytes, message_id: bytes, commitment: bytes, tag: bytes, authenticated: bytes) -> OpeningKey:
+    """Verify the commitment, and the tag over `authenticated`; raises `IntegrityError` header."""
     if len(data_key) != KEY_SIZE:
         raise IntegrityError("header", "the data key has another length")
-    key, commitment = derive_keys(data_key, header.message_id)
-    if not hmac.compare_digest(commitment, header.commitment):
+    key, expected = derive_keys(data_key, message_id)
+    if not hmac.compare_digest(commitment, expected):
         raise IntegrityError("header", "the message was not written with this data key")
     aead = AESGCM(key)
     try:
-        aead.decrypt(_HEADER_NONCE, header.tag, header.authenticated + serialise_context(required))
+        aead.decrypt(_HEADER_NONCE, tag, authenticated)
     except InvalidTag:
         raise IntegrityError("header", "the header does not verify") from None
-    return OpeningKey(aead, header.message_id)
+    return OpeningKey(aead, message_id)
 
 
 class Reader:

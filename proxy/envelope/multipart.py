@@ -13,9 +13,9 @@ import re
 from proxy.envelope.capsule import ObjectKeys
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.frames import Allocate, Buffer, FrameOpener, ReusedBuffer
-from proxy.envelope.inner import open_inner_header, seal_inner_header
+from proxy.envelope.inner import InnerForm, inner_form, message_id_of
 from proxy.envelope.manifest import UNKNOWN_ID, Manifest, PlacedPart
-from proxy.envelope.message import OpeningKey, SealingKey, parse_header
+from proxy.envelope.message import OpeningKey, SealingKey
 from proxy.envelope.sizes import FRAME, MAX_PARTS, SEGMENT_HEADER
 from proxy.errors import IntegrityError
 
@@ -26,19 +26,18 @@ def seal_segment_header(part_number: int, keys: ObjectKeys, entropy: Entropy) ->
     """Make the header of one attempt at a part; `SealingKey.message_id` goes into the part's ETag."""
     if not 1 <= part_number <= MAX_PARTS:
         raise ValueError("part numbers are 1 to 10,000")
-    return seal_inner_header(keys.wrap, "part", f"{part_number:05}", FRAME, entropy)
+    return _form(part_number).seal(keys.wrap, entropy)
 
 
 def open_segment_header(raw: bytes, part: PlacedPart, keys: ObjectKeys) -> OpeningKey:
-    """Verify the header of a part against the manifest's entry for it.
+    """Verify the header of a part, `SEGMENT_HEADER` bytes, against the manifest's entry for it.
 
     Raises `IntegrityError` segment when it is an attempt that the manifest does not name, header or edk
     when it does not verify.
     """
-    header = parse_header(raw[:SEGMENT_HEADER], FRAME)
-    if part.message_id not in (header.message_id, UNKNOWN_ID):
+    if part.message_id not in (message_id_of(raw), UNKNOWN_ID):
         raise IntegrityError("segment", f"part {part.number} is another attempt than the one completed")
-    return open_inner_header(header, keys.wrap, "part", f"{part.number:05}", SEGMENT_HEADER)
+    return _form(part.number).open(raw, keys.wrap)
 
 
 def mark_part_etag(etag: str, message_id: bytes) -> str:
@@ -110,3 +109,7 @@ class SegmentsOpener:
             self._head = b""
             self._opener = FrameOpener(key, part.plain_size, allocate=self._allocate)
         return data[missing:]
+
+
+def _form(part_number: int) -> InnerForm:
+    return inner_form("part", f"{part_number:05}", FRAME)

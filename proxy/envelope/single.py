@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, parse_capsule
 from proxy.envelope.entropy import Entropy
-from proxy.envelope.inner import open_inner_header, seal_inner_header
-from proxy.envelope.message import OpeningKey, SealingKey, parse_header
+from proxy.envelope.inner import inner_form
+from proxy.envelope.message import OpeningKey, SealingKey
 from proxy.envelope.metadata import decode_value, encode_value
-from proxy.envelope.sizes import BODY_HEADER, FRAME
+from proxy.envelope.sizes import BODY_HEADER, FRAME, single_plain_size
 from proxy.errors import IntegrityError
+
+_BODY = inner_form("body", "body", FRAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,19 @@ def envelope_value(capsule: bytes, body_header: bytes = b"") -> str:
     return encode_value(capsule + body_header)
 
 
+def plain_size_of_body(stored_size: int) -> int:
+    """Return the plaintext length of a single-part object's body; raises `IntegrityError` size."""
+    size = single_plain_size(stored_size)
+    if size is None:
+        raise IntegrityError("size", "no plaintext has a stored form of this length")
+    return size
+
+
 def seal_body_header(keys: ObjectKeys, entropy: Entropy) -> tuple[bytes, SealingKey]:
     """Make the header of a single-part object's content, and the key that seals its frames."""
-    return seal_inner_header(keys.wrap, "body", "body", FRAME, entropy)
+    return _BODY.seal(keys.wrap, entropy)
 
 
 def open_body_header(body_header: bytes, keys: ObjectKeys) -> OpeningKey:
     """Verify the header of a single-part object's content; raises `IntegrityError` header or edk."""
-    header = parse_header(body_header, FRAME)
-    return open_inner_header(header, keys.wrap, "body", "body", BODY_HEADER)
+    return _BODY.open(body_header, keys.wrap)

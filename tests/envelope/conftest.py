@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -89,11 +89,6 @@ class Writer:
 @pytest.fixture
 def entropy() -> SeededEntropy:
     return SeededEntropy()
-
-
-@pytest.fixture
-def seeded() -> Callable[[str], SeededEntropy]:
-    return SeededEntropy
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from proxy.envelope import capsule, checksum, frames, keyring, message, state
+from proxy.envelope import capsule, checksum, frames, inner, keyring, message, state
 from proxy.envelope.capsule import Kind, ObjectKeys, parse_capsule, redraft_capsule
 from proxy.envelope.checksum import seal_checksum
 from proxy.envelope.context import object_arn
@@ -48,7 +48,7 @@ class Watched:
 @pytest.fixture
 def watched(monkeypatch) -> Counter[tuple[bytes, bytes]]:
     Watched.used = Counter()
-    for module in (keyring, message, checksum, state):
+    for module in (inner, keyring, message, checksum, state):
         monkeypatch.setattr(module, "AESGCM", Watched)
     assert not hasattr(capsule, "AESGCM")
     assert frames.AESGCM is AESGCM  # only as a type: frames get their cipher from `message`

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.envelope.capsule import ObjectKeys
 from proxy.envelope.frames import seal_whole
-from proxy.envelope.inner import seal_inner_header
+from proxy.envelope.inner import inner_form
 from proxy.envelope.manifest import TRAILER_FRAME, Part, open_trailer, parse_locator, seal_trailer
 from proxy.envelope.sizes import FRAME, multipart_size, segment_size, trailer_bound
 from proxy.errors import IntegrityError
@@ -71,7 +71,7 @@ def forge(
 ) -> bytes:
     plaintext = struct.pack(">QI", total, count)
     plaintext += b"".join(struct.pack(">IQ32s", part.number, part.plain_size, part.message_id) for part in parts)
-    header, key = seal_inner_header(keys.trailer, "tail", "00000", TRAILER_FRAME, entropy)
+    header, key = inner_form("tail", "00000", TRAILER_FRAME).seal(keys.trailer, entropy)
     return header + seal_whole(key, plaintext.ljust(length - 229, fill))
 
 
@@ -102,7 +102,7 @@ def test_claims_that_do_not_fit_are_refused_even_with_a_good_tag(entropy) -> Non
 
 def test_a_manifest_shorter_than_its_totals_is_refused(entropy) -> None:
     keys = ObjectKeys.fresh(entropy)
-    header, key = seal_inner_header(keys.trailer, "tail", "00000", TRAILER_FRAME, entropy)
+    header, key = inner_form("tail", "00000", TRAILER_FRAME).seal(keys.trailer, entropy)
     with pytest.raises(IntegrityError):
         open_trailer(header + seal_whole(key, b"short"), 1000, keys)
 

@@ -18,6 +18,7 @@ from proxy.envelope.context import object_arn
 from proxy.envelope.frames import FrameSealer
 from proxy.envelope.keyring import AesKeyring
 from proxy.envelope.manifest import Part, seal_trailer
+from proxy.envelope.message import SealingKey
 from proxy.envelope.multipart import mark_part_etag, seal_segment_header
 from proxy.envelope.single import envelope_value, seal_body_header
 from proxy.envelope.state import upload_hash
@@ -50,7 +51,7 @@ def plaintext_of(size: int) -> bytes:
     return out[:size]
 
 
-def body_of(size: int, key: object) -> bytes:
+def body_of(size: int, key: SealingKey) -> bytes:
     sealer = FrameSealer(key)
     return bytes(sealer.feed(plaintext_of(size))) + bytes(sealer.finish())
 
