@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from proxy.policy.conditions import Condition
 from proxy.policy.document import PolicyFile, Statement
-from proxy.policy.evaluate import AccessRequest, Decision, Effect, combine
+from proxy.policy.evaluate import AccessRequest, Decision, combine
 from proxy.policy.index import NO_POLICIES, Match, PolicyGroup
 from proxy.policy.principals import Grade
 from proxy.policy.variables import ContextValue
@@ -107,21 +107,3 @@ def _trace_condition(request: AccessRequest, condition: Condition) -> ConditionT
     values = () if value is None else (value,) if isinstance(value, str) else value
     fitting = tuple(any(test(one, request.context) for one in values) for test in condition.tests)
     return ConditionTrace(condition, condition.holds(request.context), value, fitting)
-
-
-_KINDS = {"bucket": "resource-based", "identity": "identity-based", "key": "resource-based"}
-
-
-def denial_message(request: AccessRequest, decision: Decision) -> str:
-    """Say why, in the words AWS uses, with the Sid where there is one.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
-    """
-    who = request.principal.arn or "anonymous"
-    kind = _KINDS[decision.policy_kind]
-    if decision.effect is Effect.EXPLICIT_DENY:
-        sid = next((statement.sid for statement in decision.statements if statement.sid), "")
-        reason = f"with an explicit deny in a {kind} policy" + (f" (statement {sid})" if sid else "")
-    else:
-        reason = f"because no {kind} policy allows the {request.action} action"
-    return f'User: {who} is not authorized to perform: {request.action} on resource: "{request.resource}" {reason}'
