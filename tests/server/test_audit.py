@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -242,3 +243,28 @@ def test_lines_of_several_processes_do_not_mix(tmp_path: Path):
         assert writer.exitcode == 0
     ids = [json.loads(line)["request_id"] for line in path.read_text().splitlines()]
     assert {worker: ids.count(worker) for worker in "012"} == {"0": 200, "1": 200, "2": 200}
+
+
+def test_the_reference_page_explains_every_field_and_says_which_are_always_there():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "decision-log.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", page, re.MULTILINE))
+    optional = {
+        field.name for field in dataclasses.fields(DecisionRecord) if field.default is not dataclasses.MISSING
+    } | {"first_byte_ms"}
+    assert rows == {name: "no" if name in optional else "yes" for name in parsed()}
+
+
+def test_the_example_on_the_reference_page_is_a_line_as_it_is_written():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "decision-log.md").read_text()
+    example = next(line for line in page.splitlines() if line.startswith('{"time"'))
+    record = dataclasses.replace(
+        RECORD,
+        actions=("s3:PutObject",),
+        denied_resources=(),
+        reported=(),
+        header_changes=(),
+        upstream_request_id=None,
+        upstream_id_2=None,
+        detail=None,
+    )
+    assert serialise(record) == example + "\n"

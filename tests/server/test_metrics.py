@@ -1,6 +1,8 @@
 """What is counted, how the counts of several workers become one, and how they are written."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -141,3 +143,29 @@ def test_a_sample_is_a_copy():
     before = metrics.sample()
     one_request(metrics)
     assert numbers(before)["request_body_bytes_total", ()] == 0
+
+
+def test_the_reference_page_names_every_metric_as_the_table_does():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith(f"| `{PREFIX}")]
+    wanted = []
+    for family in FAMILIES:
+        name = PREFIX + family.name + ("_total" if family.kind == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        wanted.append(f"| `{name}` | {family.kind.split()[-1]} | {labels} | {family.help} |")
+    assert rows == wanted
+
+
+def test_every_metric_that_dashboard_and_alerts_ask_for_exists():
+    deploy = Path(__file__).parents[2] / "deploy"
+    asked = set()
+    for path in (deploy / "grafana" / "s3warden.json", deploy / "prometheus" / "alerts.yaml"):
+        found = set(re.findall(rf"{PREFIX}\w+", path.read_text()))
+        assert found
+        asked |= found
+    metrics = Metrics("1.0")
+    one_request(metrics)
+    metrics.auth_failed("AccessDenied")
+    metrics.audited("decision_log", ok=True)
+    metrics.revision("r1")
+    assert asked <= {PREFIX + name for name, _ in numbers(metrics.sample())}
