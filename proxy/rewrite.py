@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from proxy.access.kms import KEY_ID_HEADER, KmsNames
 from proxy.auth.claim import Claim
 from proxy.config.buckets import BucketSettings
 from proxy.s3.head import parse_query
@@ -37,6 +38,7 @@ _SSE = "x-amz-server-side-encryption"
 _SSE_C = "x-amz-server-side-encryption-customer-"
 # Only meaningful, and only accepted by S3, with an `aws:kms...` value of x-amz-server-side-encryption.
 _KMS_ONLY = frozenset({f"{_SSE}-aws-kms-key-id", f"{_SSE}-context", f"{_SSE}-bucket-key-enabled"})
+_NO_ALIASES = KmsNames("", "")
 _HIDDEN = "(not shown)"
 
 
@@ -46,30 +48,50 @@ class Completed:
 
     request: S3Request
     added: Mapping[str, str]
-    """Headers that a rule of the bucket added."""
+    """Headers that a rule of the bucket added, and a key's ARN that took the place of an alias."""
     removed: Mapping[str, str]
-    """Headers that a rule of the bucket took away, with the client's value."""
+    """Headers that were taken away, with the client's value."""
 
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def complete(request: S3Request, claim: Claim, settings: BucketSettings | None) -> Completed:
-    """Return the request as it will be sent. `settings` are those of its bucket, None without a bucket."""
+def complete(
+    request: S3Request, claim: Claim, settings: BucketSettings | None, kms: KmsNames = _NO_ALIASES
+) -> Completed:
+    """Return the request as it will be sent. `settings` are those of its bucket, None without a bucket.
+
+    An alias of a KMS key gives way to the key's ARN: the store must not resolve it to another key than the
+    one that is judged. Raises `S3Error` InvalidArgument for an alias that `kms` does not resolve; without
+    `kms` that is every alias.
+    """
     if claim.plus_is_space:
         request = _read_plus_as_space(request)
-    if settings is None or not (settings.add_headers or settings.remove_headers):
-        return Completed(request, _NOTHING, _NOTHING)
     headers = request.headers
-    removed = _removals(request.operation, headers, settings.remove_headers)
-    if removed:
-        headers = Headers(pair for pair in headers.raw if pair[0].decode("latin-1").lower() not in removed)
-    added = _additions(request.operation, headers, settings.add_headers)
-    if added:
-        headers = Headers((*headers.raw, *((name.encode("latin-1"), text.encode()) for name, text in added.items())))
+    removed, added = _NOTHING, _NOTHING
+    if settings is not None and (settings.add_headers or settings.remove_headers):
+        removed = _removals(request.operation, headers, settings.remove_headers)
+        headers = _changed(headers, removed, _NOTHING)
+        added = _additions(request.operation, headers, settings.add_headers)
+        headers = _changed(headers, _NOTHING, added)
+    named = headers.get(KEY_ID_HEADER)
+    if named is not None:
+        key = kms.without_alias(named)
+        if key != named:
+            headers = _changed(headers, {KEY_ID_HEADER: named}, {KEY_ID_HEADER: key})
+            if KEY_ID_HEADER in request.headers:
+                removed = {KEY_ID_HEADER: named, **removed}
+            added = {**added, KEY_ID_HEADER: key}
     if removed or added:
         request = replace(request, headers=headers)
     return Completed(request, added, removed)
+
+
+def _changed(headers: Headers, removed: Mapping[str, str], added: Mapping[str, str]) -> Headers:
+    if not removed and not added:
+        return headers
+    kept = (pair for pair in headers.raw if pair[0].decode("latin-1").lower() not in removed)
+    return Headers((*kept, *((name.encode("latin-1"), text.encode()) for name, text in added.items())))
 
 
 def applies_to(name: str) -> frozenset[str]:

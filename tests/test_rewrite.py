@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.access.kms import KmsNames
 from proxy.auth.claim import ANONYMOUS, Claim
 from proxy.config.buckets import BucketSettings
+from proxy.errors import S3Error
 from proxy.rewrite import Completed, applies_to, complete
 from proxy.s3.address import Domains
 from proxy.s3.head import parse_head
@@ -18,6 +20,8 @@ SSE = "x-amz-server-side-encryption"
 KMS_ID = "x-amz-server-side-encryption-aws-kms-key-id"
 SSE_C = "x-amz-server-side-encryption-customer-algorithm"
 DOMAINS = Domains.of(())
+ARN = "arn:aws:kms:eu-central-1:123456789012:key/abc"
+KMS = KmsNames("eu-central-1", "123456789012", aliases={"alias/hr": ARN})
 
 
 def completed(
@@ -30,7 +34,7 @@ def completed(
     claim: Claim = ANONYMOUS,
 ) -> Completed:
     request = recognise(parse_head(method, target, Headers.of(sent.items())), DOMAINS)
-    return complete(request, claim, BucketSettings("123456789012", add or {}, frozenset(remove)))
+    return complete(request, claim, BucketSettings("123456789012", add or {}, frozenset(remove)), KMS)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +156,31 @@ def test_a_plus_is_read_as_the_client_signed_it() -> None:
 
 def test_without_rules_the_request_is_the_same_object() -> None:
     request = recognise(parse_head("PUT", "/bkt/k", Headers()), DOMAINS)
-    assert complete(request, ANONYMOUS, None).request is request
-    assert complete(request, ANONYMOUS, BucketSettings("1")).request is request
+    assert complete(request, ANONYMOUS, None, KMS).request is request
+    assert complete(request, ANONYMOUS, BucketSettings("1"), KMS).request is request
+
+
+def test_an_alias_gives_way_to_the_key_that_is_judged() -> None:
+    done = completed("PUT", "/bkt/k", {SSE: "aws:kms", KMS_ID: "alias/hr"})
+    assert done.request.headers.get_all(KMS_ID) == (ARN,)
+    assert (done.removed, done.added) == ({KMS_ID: "alias/hr"}, {KMS_ID: ARN})
+    by_rule = completed("PUT", "/bkt/k", {}, add={SSE: "aws:kms", KMS_ID: "alias/hr"})
+    assert by_rule.request.headers.get_all(KMS_ID) == (ARN,)
+    assert (by_rule.removed, by_rule.added) == ({}, {SSE: "aws:kms", KMS_ID: ARN})
+    forced = completed("PUT", "/bkt/k", {SSE: "aws:kms", KMS_ID: "x"}, add={KMS_ID: "alias/hr"}, remove=(KMS_ID,))
+    assert (forced.removed, forced.added) == ({KMS_ID: "x"}, {KMS_ID: ARN})
+
+
+def test_an_alias_that_nobody_resolves_is_refused_and_an_id_stays_an_id() -> None:
+    with pytest.raises(S3Error, match="aliases are not resolved"):
+        completed("PUT", "/bkt/k", {KMS_ID: "alias/other"})
+    assert completed("PUT", "/bkt/k", {KMS_ID: "my-key"}).added == {}
+
+
+def test_without_names_of_keys_every_alias_is_refused() -> None:
+    request = recognise(parse_head("PUT", "/bkt/k", Headers.of([(KMS_ID, "alias/hr")])), DOMAINS)
+    with pytest.raises(S3Error, match="aliases are not resolved"):
+        complete(request, ANONYMOUS, None)
 
 
 def test_where_a_rule_applies_can_be_asked() -> None:

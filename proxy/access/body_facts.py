@@ -86,7 +86,11 @@ def _encryption(body: bytes) -> BodyFacts:
         return BodyFacts(encryption="AES256")
     if any(child.name not in ("KMSKeyArn", "BucketKeyEnabled") for child in choice.children):
         _malformed("unknown element in SSE-KMS")
-    return BodyFacts(encryption="aws:kms", kms_key=_value(choice, "KMSKeyArn") or _malformed("no KMSKeyArn"))
+    key = _value(choice, "KMSKeyArn") or ""
+    if not key.startswith("arn:") or ":alias/" in key:
+        # S3 takes nothing else here, and the body goes on as it is: no name may be read in two ways.
+        _malformed("KMSKeyArn is not the ARN of a key")
+    return BodyFacts(encryption="aws:kms", kms_key=key)
 
 
 def _restore(body: bytes) -> BodyFacts:

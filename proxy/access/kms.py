@@ -33,15 +33,22 @@ class KmsNames:
         Raises `S3Error` InvalidArgument for an alias that the configuration does not resolve.
         """
         if name.startswith("arn:"):
-            resource = name.split(":", 5)[-1]
-            return self._alias(resource, name) if resource.startswith("alias/") else name
-        if name.startswith("alias/"):
-            return self._alias(name, name)
+            return self._alias(name) if _is_alias(name) else name
+        if _is_alias(name):
+            return self._alias(name)
         # `key/ID` is no form that KMS documents, but some stores take it; it names the same key.
         return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{name.removeprefix('key/')}"
 
-    def _alias(self, alias: str, name: str) -> str:
-        found = self.aliases.get(name) or self.aliases.get(alias)
+    def without_alias(self, name: str) -> str:
+        """Return `name`, or the ARN of the key if it is an alias; raises as `key_arn` does.
+
+        What goes upstream: whom an alias stands for there may be another key than the one that was judged,
+        while some stores take ids that are no ARNs.
+        """
+        return self._alias(name) if _is_alias(name) else name
+
+    def _alias(self, name: str) -> str:
+        found = self.aliases.get(name) or self.aliases.get(name.split(":", 5)[-1])
         if found is None:
             raise S3Error(
                 "InvalidArgument",
@@ -49,3 +56,8 @@ class KmsNames:
                 {"ArgumentName": KEY_ID_HEADER, "ArgumentValue": name},
             )
         return found
+
+
+def _is_alias(name: str) -> bool:
+    resource = name.split(":", 5)[-1] if name.startswith("arn:") else name
+    return resource.startswith("alias/")

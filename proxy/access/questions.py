@@ -69,13 +69,18 @@ class Asking:
 
     settings: AccessSettings
     keys: Mapping[str, ContextValue]
+    caller_account: str | None
 
     def base(self, bucket: str | None) -> tuple[str, dict[str, ContextValue]]:
-        """Return the owner of a bucket and the context every question about it starts from."""
+        """Return the owner of a bucket and the context every question about it starts from.
+
+        A list of buckets belongs to the account of whoever asks for it.
+        """
         keys = dict(self.keys)
         if bucket is None:
-            add_bucket_keys(keys, self.settings.owner, _NO_KEYS)
-            return self.settings.owner, keys
+            account = self.caller_account or self.settings.owner
+            add_bucket_keys(keys, account, _NO_KEYS)
+            return account, keys
         found = self.settings.bucket(bucket)
         add_bucket_keys(keys, found.owner, found.tags)
         return found.owner, keys
@@ -114,7 +119,8 @@ def questions(
         if operation.name in NEEDS_BODY:
             raise ValueError(f"the body of {operation.name} has to be read before the decision")
         facts = NO_FACTS
-    asking = Asking(settings, request_keys(claim, identity, connection, request.head.headers, settings, now))
+    keys = request_keys(claim, identity, connection, request.head.headers, settings, now)
+    asking = Asking(settings, keys, None if identity is None else identity.account)
     source = parse_copy_source(request.headers.get("x-amz-copy-source") or "") if operation.copies else None
     values = request_values(request, facts, upload, source, settings, now)
     if facts.deletes is not None:
@@ -137,7 +143,8 @@ def bucket_questions(
 
     With `s3:ListBucket` each is the question of a listing without parameters.
     """
-    asking = Asking(settings, request_keys(claim, identity, connection, request.head.headers, settings, now))
+    keys = request_keys(claim, identity, connection, request.head.headers, settings, now)
+    asking = Asking(settings, keys, None if identity is None else identity.account)
     values = [Value("s3:max-keys", "s3:max-keys", MAX_KEYS_DEFAULT)]
     for bucket in buckets:
         account, base = asking.base(bucket)

@@ -81,7 +81,7 @@ class Asker:
         request = recognise(parse_head(method, target, Headers.of(headers.items())), Domains.of(()))
         if form is not None:
             request = form_upload(request, form)
-        request = complete(request, claim, None).request
+        request = complete(request, claim, None, settings.kms).request
         facts = body_facts(request.operation.name, body)
         return questions(request, claim, identity, connection, settings, now, facts=facts, upload=upload, own=own)
 

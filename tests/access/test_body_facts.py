@@ -96,6 +96,18 @@ def test_event_holds_are_refused() -> None:
         ("UpdateObjectEncryption", b"<ObjectEncryption><SSE-S3/><SSE-KMS/></ObjectEncryption>"),
         ("UpdateObjectEncryption", b"<ObjectEncryption><SSE-KMS/></ObjectEncryption>"),
         ("UpdateObjectEncryption", b"<ObjectEncryption><SSE-KMS><Odd/></SSE-KMS></ObjectEncryption>"),
+        (
+            "UpdateObjectEncryption",
+            b"<ObjectEncryption><SSE-KMS><KMSKeyArn>abc</KMSKeyArn></SSE-KMS></ObjectEncryption>",
+        ),
+        (
+            "UpdateObjectEncryption",
+            b"<ObjectEncryption><SSE-KMS><KMSKeyArn>alias/hr</KMSKeyArn></SSE-KMS></ObjectEncryption>",
+        ),
+        (
+            "UpdateObjectEncryption",
+            b"<ObjectEncryption><SSE-KMS><KMSKeyArn>arn:aws:kms:r:1:alias/hr</KMSKeyArn></SSE-KMS></ObjectEncryption>",
+        ),
         ("RestoreObject", b"<RestoreRequest><Odd/></RestoreRequest>"),
         ("DeleteObjects", b"<Delete/>"),
     ],

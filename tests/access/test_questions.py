@@ -306,6 +306,13 @@ def test_only_identity_policies_speak_before_there_is_a_bucket(ask: Ask) -> None
     assert {question.bucket for question in ask("GET", "/bkt")} == {"bkt"}
 
 
+def test_a_list_of_buckets_belongs_to_the_account_that_asks(ask: Ask) -> None:
+    stranger = replace(ask.alice, arn="arn:aws:iam::210987654321:user/m", account="210987654321")
+    assert ask("GET", "/", identity=stranger)[0].resource_account == "210987654321"
+    assert ask("GET", "/")[0].context["aws:resourceaccount"] == ask.owner
+    assert ask("PUT", "/bkt", identity=stranger)[0].resource_account == ask.owner
+
+
 @pytest.mark.parametrize(("value", "asks"), [("true", True), ("TRUE", True), ("1", True), ("", True), ("false", False)])
 @pytest.mark.parametrize("line", ["DELETE /bkt/k", "PUT /bkt/k?retention", "POST /bkt?delete"])
 def test_bypassing_governance_is_asked_for_unless_it_is_switched_off(
