@@ -94,19 +94,6 @@ def _changed(headers: Headers, removed: Mapping[str, str], added: Mapping[str, s
     return Headers((*kept, *((name.encode("latin-1"), text.encode()) for name, text in added.items())))
 
 
-def applies_to(name: str) -> frozenset[str]:
-    """Return the operations on which a rule for the header `name` (lower-case) does anything."""
-    return frozenset(
-        operation.name
-        for operation in OPERATIONS.values()
-        if operation.support == "forward"
-        and _takes(operation, name)
-        and name not in COMMON_HEADERS
-        and name not in operation.required_headers
-        and operation.name not in _KEEPS_ALL
-    )
-
-
 def _read_plus_as_space(request: S3Request) -> S3Request:
     """Read the query as the client meant it when it signed, and send it on unmistakably."""
     query_string = request.head.query_string.replace("+", "%20")

@@ -10,7 +10,7 @@ from proxy.access.kms import KmsNames
 from proxy.auth.claim import ANONYMOUS, Claim
 from proxy.config.buckets import BucketSettings
 from proxy.errors import S3Error
-from proxy.rewrite import Completed, applies_to, complete
+from proxy.rewrite import Completed, complete
 from proxy.s3.address import Domains
 from proxy.s3.head import parse_head
 from proxy.s3.headers import Headers
@@ -181,14 +181,6 @@ def test_without_names_of_keys_every_alias_is_refused() -> None:
     request = recognise(parse_head("PUT", "/bkt/k", Headers.of([(KMS_ID, "alias/hr")])), DOMAINS)
     with pytest.raises(S3Error, match="aliases are not resolved"):
         complete(request, ANONYMOUS, None)
-
-
-def test_where_a_rule_applies_can_be_asked() -> None:
-    assert applies_to(SSE) == {"PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"}
-    assert "CreateBucket" in applies_to("x-amz-acl")
-    assert "PutObjectAcl" not in applies_to("x-amz-acl")
-    assert applies_to("x-amz-date") == frozenset()
-    assert applies_to("x-nonsense") == frozenset()
 
 
 NAMES = st.sampled_from([SSE, KMS_ID, "x-amz-acl", "x-amz-tagging", "x-amz-storage-class", "cache-control"])

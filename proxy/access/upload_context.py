@@ -11,7 +11,7 @@ The backend may hold anything: reading is bounded and strict, and a document tha
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -44,11 +44,6 @@ class UploadContext:
         if len(raw) > MAX_BYTES:
             raise ValueError(f"an upload context may have {MAX_BYTES} bytes, this one has {len(raw)}")
         return raw
-
-
-def reads_inherited(keys_read: Collection[str]) -> bool:
-    """Tell whether a set of lower-case condition keys has one that parts inherit: only then a context is needed."""
-    return any(key in keys_read for key in INHERITED)
 
 
 def parse_upload_context(raw: bytes) -> UploadContext:

@@ -152,13 +152,6 @@ def request_values(
     return values
 
 
-def inheritable(request: S3Request, settings: AccessSettings) -> dict[str, str]:
-    """Return the condition values that a CreateMultipartUpload leaves for its parts, as `UploadContext` takes them."""
-    values: list[Value] = []
-    _add_headers(values, request, settings)
-    return {value.key: value.value for value in values if value.key in INHERITED and isinstance(value.value, str)}
-
-
 def _same(key: str, value: ContextValue) -> Value:
     return Value(key, key, value)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.access.upload_context import INHERITED, MAX_BYTES, UploadContext, parse_upload_context, reads_inherited
+from proxy.access.upload_context import INHERITED, MAX_BYTES, UploadContext, parse_upload_context
 from proxy.errors import IntegrityError
 
 
@@ -59,8 +59,3 @@ def test_a_document_that_is_not_ours_is_an_integrity_error(raw: bytes) -> None:
 def test_a_context_that_could_not_be_read_back_is_not_written() -> None:
     with pytest.raises(ValueError, match="65536"):
         UploadContext(envelope={"a": "x" * MAX_BYTES}).serialise()
-
-
-def test_a_context_is_needed_only_when_a_policy_reads_what_is_inherited() -> None:
-    assert reads_inherited({"aws:sourceip", "s3:x-amz-server-side-encryption"})
-    assert not reads_inherited({"aws:sourceip", "s3:x-amz-acl"})

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from proxy.access.connection import Connection
 from proxy.access.questions import bucket_questions, needs_existing_tags, reads_existing_tags, with_existing_tags
 from proxy.access.support import CARRIED
-from proxy.access.upload_context import UploadContext
-from proxy.access.values import HEADER_KEYS, inheritable
+from proxy.access.upload_context import INHERITED, UploadContext
+from proxy.access.values import HEADER_KEYS
 from proxy.auth.claim import ANONYMOUS, Claim
 from proxy.errors import S3Error
 from proxy.policy.names import find_key
@@ -390,10 +390,14 @@ def test_a_part_cannot_claim_an_encryption_it_does_not_get(ask: Ask) -> None:
         ask("PUT", "/bkt/k?partNumber=1&uploadId=u", {SSE: "aws:kms"})
 
 
-def test_what_a_creation_leaves_for_its_parts(ask: Ask) -> None:
-    headers = Headers.of([(SSE, "aws:kms"), (KMS_ID, "abc"), ("x-amz-acl", "private"), ("x-amz-tagging", "a=1")])
-    request = recognise(parse_head("POST", "/bkt/k?uploads", headers), Domains.of(()))
-    assert inheritable(request, ask.settings) == {f"s3:{SSE}": "aws:kms", f"s3:{KMS_ID}": ARN}
+def test_a_creation_has_what_its_parts_inherit(ask: Ask) -> None:
+    sent = {SSE: "aws:kms", KMS_ID: "abc", SSE_C: "AES256", "x-amz-acl": "private"}
+    context = ask("POST", "/bkt/k?uploads", sent)[0].context
+    assert {key: context[key] for key in INHERITED} == {
+        f"s3:{SSE}": "aws:kms",
+        f"s3:{KMS_ID}": ARN,
+        f"s3:{SSE_C}": "AES256",
+    }
 
 
 # --- every action ---
