@@ -7,7 +7,7 @@ is rendered from it. It does not know what the documents mean.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -53,6 +53,8 @@ class Diagnostic:
     help: str = ""
     snippet: str = ""
     """The source line itself, without its line end; empty if there is none."""
+    pointer: str = field(default="", compare=False)
+    """JSON pointer (RFC 6901) of the element within its document; empty for the document itself."""
 
     def __str__(self) -> str:
         return f"{self.span}: {self.severity.value} {self.rule} {self.message}"

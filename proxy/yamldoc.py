@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -76,7 +77,12 @@ class Document:
     ) -> Diagnostic:
         """Make a finding about the value (or key) at `path`, with its source line."""
         span = self.key_span(path) if at_key else self.span(path)
-        return Diagnostic(severity, rule, message, span, help, _line(self.text, span.line))
+        return Diagnostic(severity, rule, message, span, help, _line(self.text, span.line), pointer(path))
+
+
+def pointer(path: DocPath) -> str:
+    """Write a path as a JSON pointer. Source: RFC 6901."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def load(path: Path | str, *, name: str | None = None) -> Document:
@@ -201,8 +207,13 @@ def _span(event: yaml.Event, file: str) -> Span:
 
 
 def _line(text: str, number: int) -> str:
-    lines = text.splitlines()
+    lines = _lines(text)
     return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+@lru_cache(maxsize=4)  # a document with many findings asks for many of its lines
+def _lines(text: str) -> list[str]:
+    return text.splitlines()
 
 
 def _error(file: str, text: str, span: Span, message: str, help: str = "") -> ConfigError:

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Collection
 
+from proxy.diagnostics import Diagnostic
 from proxy.errors import ConfigError
 from proxy.policy.document import VARIABLES_VERSION, Actions, Kind, Mode, PolicyFile, Resources, Statement
 from proxy.policy.elements import (
@@ -51,11 +52,21 @@ def parse_policy(document: Document, kind: Kind, mapped_keys: Collection[str] = 
     `mapped_keys` are the condition keys, in any case, whose values the configuration gives because a proxy
     cannot know them.
     """
-    reading = Reading(document, kind, frozenset(key.lower() for key in mapped_keys))
-    policy = _read_file(reading)
-    if reading.findings or policy is None:
-        raise ConfigError(reading.findings)
+    policy, findings = read_policy(document, kind, mapped_keys)
+    if findings or policy is None:
+        raise ConfigError(findings)
     return policy
+
+
+def read_policy(
+    document: Document, kind: Kind, mapped_keys: Collection[str] = ()
+) -> tuple[PolicyFile | None, list[Diagnostic]]:
+    """Compile what can be compiled, and tell what is wrong: for tools that go on where the proxy stops.
+
+    A policy with findings must not decide anything: its bad parts are left out.
+    """
+    reading = Reading(document, kind, frozenset(key.lower() for key in mapped_keys))
+    return _read_file(reading), reading.findings
 
 
 def guess_kind(document: Document) -> Kind:
