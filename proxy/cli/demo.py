@@ -73,12 +73,13 @@ Copy these lines into another terminal.
 
    # allowed
    curl --aws-sigv4 aws:amz:us-east-1:s3 --user {key}:{secret} \\
-     -H 'x-amz-server-side-encryption: AES256' -T hello.txt {endpoint}/demo/public/hello.txt
+     -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -H 'x-amz-server-side-encryption: AES256' \\
+     -T hello.txt {endpoint}/demo/public/hello.txt
    # allowed, without any key: everybody reads public/ (Sid EverybodyReadsPublic)
    curl {endpoint}/demo/public/hello.txt
    # denied: no encryption named
    curl --aws-sigv4 aws:amz:us-east-1:s3 --user {key}:{secret} \\
-     -T hello.txt {endpoint}/demo/hello.txt
+     -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -T hello.txt {endpoint}/demo/hello.txt
 
 3. boto3
 
