@@ -74,7 +74,6 @@ class AuthSettings:
 
     sigv2: bool = True
     strict_region: bool = False
-    clock_skew_seconds: float = 900
 
 
 @dataclass(frozen=True, slots=True)
