@@ -13,6 +13,7 @@ from typing import Protocol
 from aiohttp import web
 
 from proxy.errors import S3Error
+from proxy.s3.checksums import Buffer
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -20,11 +21,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class BodyMachine(Protocol):
     """A sans-I/O transformer of an upload: what comes in, what may go on."""
 
-    def feed(self, data: bytes) -> list[bytes | memoryview]:
+    def feed(self, data: Buffer) -> list[Buffer]:
         """Take received bytes, return the pieces that may be sent upstream now."""
         ...
 
-    def finish(self) -> list[bytes | memoryview]:
+    def finish(self) -> list[Buffer]:
         """Check everything that was declared, return the pieces held back; raises `S3Error`."""
         ...
 
@@ -72,7 +73,7 @@ class ClientBody:
             pieces.append(data)
         return b"".join(pieces)
 
-    async def through(self, machine: BodyMachine) -> AsyncIterator[bytes | memoryview]:
+    async def through(self, machine: BodyMachine) -> AsyncIterator[Buffer]:
         """Yield what `machine` makes of the body; its checks come before its last piece."""
         while data := await self.read():
             for piece in machine.feed(data):

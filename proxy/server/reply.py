@@ -14,6 +14,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from proxy.clock import Clock
+from proxy.s3.checksums import Buffer
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
@@ -60,13 +61,13 @@ class ClientReply:
         self.started = True
         self._write((text + "\r\n\r\n").encode("latin-1"))
 
-    async def write(self, piece: bytes | memoryview) -> None:
+    async def write(self, piece: Buffer) -> None:
         """Write a piece of the body, and wait while the client is slower than we are."""
         if self._bodiless or not piece:
             return
         self.sent += len(piece)
         if self._chunked:
-            self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._write(b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")))
         else:
             self._write(piece)
         await self._http.writer.drain()
@@ -84,7 +85,7 @@ class ClientReply:
         if transport is not None:
             transport.abort()
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: Buffer) -> None:
         transport = self._http.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
@@ -94,7 +95,7 @@ class ClientReply:
 class _Sent(web.StreamResponse):
     """Tells aiohttp that the answer is already on the wire, and whether the connection lives on."""
 
-    async def prepare(self, request: web.BaseRequest) -> None:  # type: ignore[override]  # nothing to prepare
+    async def prepare(self, request: web.BaseRequest) -> None:
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -109,6 +110,7 @@ def _sent(keep_alive: bool) -> _Sent:
 
 _KEEP = _sent(True)
 _CLOSE = _sent(False)
+
 
 class HttpDates:
     """Writes the time of day as RFC 9110 wants it, once a second; SDKs correct their clocks from it."""

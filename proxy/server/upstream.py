@@ -19,11 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from aiohttp import ServerDisconnectedError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from proxy.errors import S3Error
+from proxy.forward import Prepared
+from proxy.s3.checksums import Buffer
 from proxy.s3.headers import Headers
 
 READ_SIZE = 1 << 16
@@ -31,20 +34,6 @@ READ_SIZE = 1 << 16
 
 MAX_HEADER_BYTES = 1 << 16
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
-    """A request ready for the wire: signed, with every header it will carry.
-
-    `target` is the encoded path and query. `body` is bytes when it is in memory, or an iterator that
-    yields the pieces of an upload whose Content-Length is in `headers`.
-    """
-
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | AsyncIterator[bytes | memoryview]
 
 
 class UpstreamAnswer(Protocol):
@@ -65,7 +54,7 @@ class UpstreamAnswer(Protocol):
 class Upstream(Protocol):
     """The port: anything that can carry a request to the store."""
 
-    async def send(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def send(self, request: Prepared) -> UpstreamAnswer:
         """Send a request and return the head of its answer.
 
         Raises `UpstreamError` when there is none, and whatever the body iterator raised.
@@ -87,6 +76,8 @@ class Endpoint:
     connect_seconds: float = 10.0
     idle_seconds: float = 60.0
     keepalive_seconds: float = 5.0
+    connections: int = 256
+    """Most connections open at a time; further requests wait for one, at most `connect_seconds`."""
 
 
 class PooledUpstream:
@@ -97,8 +88,18 @@ class PooledUpstream:
         self._idle: deque[tuple[float, ResponseHandler]] = deque()
         self._loop = asyncio.get_running_loop()
         self._sweep: asyncio.TimerHandle | None = None
+        self._places = asyncio.Semaphore(endpoint.connections)
+        self._retired = False
 
-    async def send(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def send(self, request: Prepared) -> UpstreamAnswer:
+        await self._take_place()
+        try:
+            return await self._send(request)
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def _send(self, request: Prepared) -> UpstreamAnswer:
         while (connection := self._take_idle()) is not None:
             try:
                 return await self._exchange(connection, request)
@@ -110,18 +111,30 @@ class PooledUpstream:
         except _StaleConnectionError as error:
             raise UpstreamError(str(error)) from error
 
-    async def close(self) -> None:
-        """Close the idle connections; those in use end with their requests."""
+    def retire(self) -> None:
+        """Keep no connection any longer; requests under way end in peace."""
+        self._retired = True
         if self._sweep is not None:
             self._sweep.cancel()
         while self._idle:
             self._idle.pop()[1].close()
 
-    def give_back(self, connection: ResponseHandler) -> None:
-        """Keep a connection whose last answer was read to the end."""
+    def give_back(self, connection: ResponseHandler, *, reusable: bool) -> None:
+        """Take back the place of a connection, and keep one whose last answer was read to the end."""
+        self._places.release()
+        if not reusable or self._retired:
+            connection.abort()
+            return
         self._idle.append((self._loop.time() + self._endpoint.keepalive_seconds, connection))
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._endpoint.keepalive_seconds, self._close_expired)
+
+    async def _take_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._endpoint.connect_seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise UpstreamError("no free connection: upstream.connections is reached") from error
 
     def _take_idle(self) -> ResponseHandler | None:
         now = self._loop.time()
@@ -157,7 +170,7 @@ class PooledUpstream:
             raise UpstreamError(f"cannot connect to the upstream: {reason}") from error
         return connection
 
-    async def _exchange(self, connection: ResponseHandler, request: UpstreamRequest) -> UpstreamAnswer:
+    async def _exchange(self, connection: ResponseHandler, request: Prepared) -> UpstreamAnswer:
         connection.set_response_params(
             skip_payload=request.method == "HEAD",
             read_until_eof=True,
@@ -193,7 +206,7 @@ class _StaleConnectionError(Exception):
 class _Upload:
     """Writes a body to the store while the answer is awaited, at the pace the store takes it."""
 
-    def __init__(self, connection: ResponseHandler, body: AsyncIterator[bytes | memoryview], idle: float) -> None:
+    def __init__(self, connection: ResponseHandler, body: AsyncIterator[Buffer], idle: float) -> None:
         self.started = False
         self._connection = connection
         self._body = body
@@ -253,15 +266,11 @@ class _Answer:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._payload.is_eof() and connection.is_connected() and not connection.should_close:
-            self._pool.give_back(connection)
-        else:
-            connection.abort()
+        whole = self._payload.is_eof() and connection.is_connected() and not connection.should_close
+        self._pool.give_back(connection, reusable=whole)
 
 
-async def _first_answer(
-    connection: ResponseHandler, upload: _Upload | None
-) -> tuple[RawResponseMessage, StreamReader]:
+async def _first_answer(connection: ResponseHandler, upload: _Upload | None) -> tuple[RawResponseMessage, StreamReader]:
     """Wait for the final answer, skipping 1xx, and settle what becomes of an upload still under way."""
     while True:
         message, payload = await connection.read()
@@ -279,7 +288,7 @@ async def _first_answer(
     return message, payload
 
 
-def _explain(error: BaseException, request: UpstreamRequest, upload: _Upload | None) -> BaseException:
+def _explain(error: BaseException, request: Prepared, upload: _Upload | None) -> BaseException:
     """Turn what went wrong on the connection into an error of this room; cancellation stays itself."""
     if upload is not None and (failure := upload.failure()) is not None:
         return failure
@@ -287,8 +296,6 @@ def _explain(error: BaseException, request: UpstreamRequest, upload: _Upload | N
         return error
     if isinstance(error, S3Error):
         return error
-    from aiohttp import ServerDisconnectedError
-
     untouched = upload is None or not upload.started
     if untouched and request.method in _IDEMPOTENT and isinstance(error, (ServerDisconnectedError, OSError)):
         return _StaleConnectionError(f"the upstream closed the connection: {error}")
@@ -297,14 +304,14 @@ def _explain(error: BaseException, request: UpstreamRequest, upload: _Upload | N
     return UpstreamError(f"the upstream did not answer properly: {error or type(error).__name__}")
 
 
-def _write(connection: ResponseHandler, data: bytes | memoryview) -> None:
+def _write(connection: ResponseHandler, data: Buffer) -> None:
     transport = connection.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the upstream closed the connection")
     transport.write(data)
 
 
-def serialize_head(request: UpstreamRequest) -> bytes:
+def serialize_head(request: Prepared) -> bytes:
     """Write request line and header fields; a line break inside any of them is a ValueError."""
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in request.headers]

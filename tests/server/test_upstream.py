@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from proxy.errors import S3Error
-from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamError, UpstreamRequest, serialize_head
+from proxy.forward import Prepared
+from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamError, serialize_head
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HOST = ("host", "store")
@@ -48,12 +49,12 @@ async def store() -> AsyncIterator[Store]:
         made.server.close()
 
 
-def get(target: str = "/b/k") -> UpstreamRequest:
-    return UpstreamRequest("GET", target, (HOST,), b"")
+def get(target: str = "/b/k") -> Prepared:
+    return Prepared("GET", target, (HOST,), b"")
 
 
-def put(body: AsyncIterator[bytes], length: int) -> UpstreamRequest:
-    return UpstreamRequest("PUT", "/b/k", (HOST, ("content-length", str(length))), body)
+def put(body: AsyncIterator[bytes], length: int) -> Prepared:
+    return Prepared("PUT", "/b/k", (HOST, ("content-length", str(length))), body)
 
 
 async def pieces(*items: bytes) -> AsyncIterator[bytes]:
@@ -79,7 +80,7 @@ async def test_keeps_a_connection_whose_answer_was_read_to_the_end(store):
     assert await drain(await upstream.send(get())) == b"hi"
     assert await drain(await upstream.send(get())) == b"hi"
     assert store.connections == 1
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_sends_the_target_byte_for_byte(store):
@@ -90,7 +91,7 @@ async def test_sends_the_target_byte_for_byte(store):
     upstream = await store.start(script)
     await drain(await upstream.send(get("/b/a//../%2F%7E?x=%20+")))
     assert store.heads[0].startswith(b"GET /b/a//../%2F%7E?x=%20+ HTTP/1.1\r\n")
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_closes_a_connection_whose_answer_was_not_read_to_the_end(store):
@@ -106,7 +107,7 @@ async def test_closes_a_connection_whose_answer_was_not_read_to_the_end(store):
     second = await upstream.send(get())
     second.close()
     assert store.connections == 2
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_a_pooled_connection_that_died_is_replaced_without_the_caller_noticing(store):
@@ -120,7 +121,7 @@ async def test_a_pooled_connection_that_died_is_replaced_without_the_caller_noti
     await drain(await upstream.send(get()))
     assert await drain(await upstream.send(get())) == b"hi"
     assert store.connections == 2
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_a_post_is_never_sent_twice(store):
@@ -133,9 +134,9 @@ async def test_a_post_is_never_sent_twice(store):
     upstream = await store.start(script)
     await drain(await upstream.send(get()))
     with pytest.raises(UpstreamError):
-        await upstream.send(UpstreamRequest("POST", "/b/k?uploads", (HOST, ("content-length", "0")), b""))
+        await upstream.send(Prepared("POST", "/b/k?uploads", (HOST, ("content-length", "0")), b""))
     assert len(store.heads) == 2
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_an_upload_whose_checks_fail_leaves_the_store_with_a_short_body(store):
@@ -154,7 +155,7 @@ async def test_an_upload_whose_checks_fail_leaves_the_store_with_a_short_body(st
     with pytest.raises(S3Error, match="BadDigest"):
         await upstream.send(put(failing(), 6))
     assert await asyncio.wait_for(received, 5) == b"abc"
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_an_early_success_is_not_believed_before_the_whole_body_was_checked(store):
@@ -171,7 +172,7 @@ async def test_an_early_success_is_not_believed_before_the_whole_body_was_checke
     upstream = await store.start(script)
     with pytest.raises(S3Error, match="BadDigest"):
         await upstream.send(put(failing_late(), 6))
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_an_early_refusal_ends_the_upload_and_is_passed_on(store):
@@ -194,7 +195,7 @@ async def test_an_early_refusal_ends_the_upload_and_is_passed_on(store):
     answer = await upstream.send(put(endless(), 1 << 40))
     assert (answer.status, await drain(answer)) == (403, b"no")
     assert stopped
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_a_100_continue_is_not_taken_for_the_answer(store):
@@ -206,7 +207,7 @@ async def test_a_100_continue_is_not_taken_for_the_answer(store):
     answer = await upstream.send(put(pieces(b"ab"), 2))
     assert answer.status == 200
     answer.close()
-    await upstream.close()
+    upstream.retire()
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,7 @@ async def test_a_body_that_ends_too_early_is_an_error_and_never_an_end(store, se
     upstream = await store.start(script)
     with pytest.raises(UpstreamError):
         await drain(await upstream.send(get()))
-    await upstream.close()
+    upstream.retire()
 
 
 @pytest.mark.parametrize("sent", [b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 20", b"\0" * 100])
@@ -238,7 +239,7 @@ async def test_garbage_and_silence_are_errors(store, sent):
     upstream = await store.start(script)
     with pytest.raises(UpstreamError):
         await upstream.send(get())
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_a_stalled_store_is_given_up_after_the_idle_time(store):
@@ -249,7 +250,7 @@ async def test_a_stalled_store_is_given_up_after_the_idle_time(store):
     upstream = await store.start(script, idle_seconds=0.2)
     with pytest.raises(UpstreamError):
         await upstream.send(get())
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_a_store_that_stops_reading_an_upload_is_given_up_after_the_idle_time(store):
@@ -264,7 +265,7 @@ async def test_a_store_that_stops_reading_an_upload_is_given_up_after_the_idle_t
     upstream = await store.start(script, idle_seconds=0.2)
     with pytest.raises(UpstreamError):
         await upstream.send(put(endless(), 1 << 40))
-    await upstream.close()
+    upstream.retire()
 
 
 async def test_nobody_listening_is_an_error(unused_tcp_port):
@@ -281,13 +282,13 @@ async def test_a_head_answer_has_no_body_whatever_its_length_says(store):
 
     upstream = await store.start(script)
     for _ in range(2):
-        answer = await upstream.send(UpstreamRequest("HEAD", "/b/k", (HOST,), b""))
+        answer = await upstream.send(Prepared("HEAD", "/b/k", (HOST,), b""))
         assert (answer.headers.get("content-length"), await drain(answer)) == ("1000", b"")
     assert store.connections == 1
-    await upstream.close()
+    upstream.retire()
 
 
 def test_a_line_break_can_never_become_a_header():
     for bad in ("a\r\nx: y", "a\nb", "a\0"):
         with pytest.raises(ValueError, match="line break"):
-            serialize_head(UpstreamRequest("GET", "/", (("x-amz-meta-a", bad),), b""))
+            serialize_head(Prepared("GET", "/", (("x-amz-meta-a", bad),), b""))

@@ -1,0 +1,133 @@
+"""Which answer gets which treatment: passed on, changed, or made here.
+
+A table of exceptions: what is not named here is passed on as it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from proxy.errors import S3Error
+from proxy.forward import AuthorizedRequest
+from proxy.s3.checksum_elements import strip_checksum_elements
+from proxy.s3.deletes import Refusal, merge_refusals
+from proxy.s3.form_answer import form_answer
+from proxy.s3.listing import bucket_names, filter_buckets
+from proxy.s3.xml import parse_xml
+from proxy.server.exchange import Exchange
+from proxy.server.intake import FormUpload
+from proxy.server.judge import Judge
+from proxy.server.relay import Edit, relay, relay_edited, relay_late, reply_document
+from proxy.server.store import read_answer
+from proxy.server.uploads import ENDS, Uploads
+from proxy.server.upstream import UpstreamAnswer
+
+# S3 admits that a key is missing only to those who could find out by listing.
+_HIDES_ABSENCE = frozenset({"GetObject", "HeadObject", "GetObjectAttributes"})
+
+
+class Answers:
+    """Replies to clients with what the store said."""
+
+    def __init__(self, uploads: Uploads, judge: Judge) -> None:
+        self._uploads = uploads
+        self._judge = judge
+
+    async def reply(
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        answer: UpstreamAnswer,
+        refusals: Sequence[Refusal] = (),
+        form: FormUpload | None = None,
+    ) -> web.StreamResponse:
+        """Answer the client; `refusals` are the entries of a batch delete that the store was not asked about."""
+        try:
+            return await self._reply(exchange, authorized, answer, refusals, form)
+        finally:
+            answer.close()
+
+    async def _reply(
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        answer: UpstreamAnswer,
+        refusals: Sequence[Refusal],
+        form: FormUpload | None,
+    ) -> web.StreamResponse:
+        request = authorized.request
+        name = request.operation.name
+        if answer.status == 404 and name in _HIDES_ABSENCE:
+            self._hide_absence(exchange, request.bucket or "")
+        if answer.status >= 300:
+            return await relay(exchange, answer)
+        if form is not None:
+            return await self._reply_form(exchange, authorized, answer, form)
+        if name == "ListBuckets":
+            return await relay_edited(exchange, answer, lambda document: self._show_buckets(exchange, document))
+        if refusals:
+            return await relay_edited(exchange, answer, lambda document: merge_refusals(document, refusals))
+        strips = exchange.rules.config.upstream.payload == "unsigned" and request.operation.answer == "xml"
+        edit = strip_checksum_elements if strips else _as_it_is
+        if request.bucket is not None and name in _OF_UPLOADS and exchange.rules.reads_encryption(request.bucket):
+            return await self._reply_upload(exchange, authorized, answer, edit)
+        if not strips:
+            return await relay(exchange, answer)
+        return await (relay_late if request.operation.late_errors else relay_edited)(exchange, answer, edit)
+
+    async def reply_refused(self, exchange: Exchange, refusals: Sequence[Refusal]) -> web.StreamResponse:
+        """Answer a batch delete of which nothing was left to ask the store."""
+        return await reply_document(exchange, 200, merge_refusals(None, refusals))
+
+    def _hide_absence(self, exchange: Exchange, bucket: str) -> None:
+        if not self._judge.may(exchange, "s3:ListBucket", [bucket])[bucket]:
+            raise S3Error("AccessDenied", detail="the key does not exist, and the caller may not list the bucket")
+
+    def _show_buckets(self, exchange: Exchange, document: bytes) -> bytes:
+        visible = self._judge.may(exchange, "s3:ListBucket", bucket_names(document))
+        return filter_buckets(document, visible.__getitem__)
+
+    async def _reply_upload(
+        self, exchange: Exchange, authorized: AuthorizedRequest, answer: UpstreamAnswer, edit: Edit
+    ) -> web.StreamResponse:
+        """Begin or end what is kept beside an upload."""
+        request = authorized.request
+        bucket, key = request.bucket or "", request.key or ""
+        if request.operation.name == "CreateMultipartUpload":
+            document = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
+            upload_id = parse_xml(document).value("UploadId")
+            if not upload_id:
+                raise S3Error("InternalError", detail="the upstream created an upload without an id")
+            await self._uploads.begin(bucket, key, upload_id, authorized.verdict.answers[0].question)
+            return await relay_edited(exchange, answer, edit, document)
+        succeeded = True
+
+        def notice(document: bytes) -> bytes:
+            nonlocal succeeded
+            succeeded = not document or parse_xml(document).name != "Error"
+            return edit(document)
+
+        sent = await relay_late(exchange, answer, notice)
+        if succeeded and request.operation.name in ENDS:
+            await self._uploads.end(bucket, key, request.parameters["uploadId"])
+        return sent
+
+    async def _reply_form(
+        self, exchange: Exchange, authorized: AuthorizedRequest, answer: UpstreamAnswer, form: FormUpload
+    ) -> web.StreamResponse:
+        """Answer a browser the way its form asks for."""
+        exchange.answered(answer.status, answer.headers)
+        await read_answer(answer, exchange.rules.config.limits.xml_bytes)
+        request = authorized.request
+        etag = answer.headers.get("etag") or ""
+        made = form_answer(form.fields, request.bucket or "", request.key or "", etag)
+        return await reply_document(exchange, made.status, made.document, [*made.headers, ("ETag", etag)])
+
+
+_OF_UPLOADS = ENDS | {"CreateMultipartUpload"}
+
+
+def _as_it_is(document: bytes) -> bytes:
+    return document

@@ -1,0 +1,115 @@
+"""All that requests are judged by, loaded from disk as one immutable whole.
+
+A request takes the rules in force once and finishes on them, however often they are replaced meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.access.context import AccessSettings
+from proxy.access.questions import reads_existing_tags
+from proxy.access.upload_context import INHERITED
+from proxy.auth.claim import AuthSettings
+from proxy.auth.credential import Credential
+from proxy.config import Config, load_config
+from proxy.diagnostics import Diagnostic
+from proxy.errors import ConfigError
+from proxy.identity import Identities, Identity
+from proxy.policy.document import Kind
+from proxy.policy.index import NO_POLICIES, PolicyGroup
+from proxy.policy.principals import Principal
+from proxy.policy.store import PolicySet, load_policies
+from proxy.s3.address import Domains
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request, ready for the policy engine."""
+
+    identity: Identity | None
+    principal: Principal
+    policies: PolicyGroup
+
+
+ANONYMOUS_CALLER = Caller(None, Principal(), NO_POLICIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Configuration, identities and policies that belong together."""
+
+    config: Config
+    revision: str
+    """SHA-256 over all policies in force."""
+    identities: Identities
+    bucket_policies: PolicySet
+    access: AccessSettings
+    auth: AuthSettings
+    domains: Domains
+    reads_existing_tags: bool
+    """Whether any policy asks about the tags of stored objects."""
+    _identities_read_encryption: bool
+    _callers: Mapping[str, Caller] = field(repr=False)
+
+    def reads_encryption(self, bucket: str) -> bool:
+        """Tell whether any policy in play looks at what S3 takes at the creation of an upload only.
+
+        Whose identity policies count is open: anybody may send the parts.
+        """
+        keys = self.bucket_policies.for_bucket(bucket).keys_read("s3:PutObject")
+        return self._identities_read_encryption or not keys.isdisjoint(INHERITED)
+
+    def credential(self, access_key_id: str) -> Credential | None:
+        """Look up what an access key id is signed with."""
+        return self.identities.credential(access_key_id)
+
+    def caller(self, access_key_id: str | None) -> Caller:
+        """Return whom a verified access key belongs to; None is the anonymous caller."""
+        if access_key_id is None:
+            return ANONYMOUS_CALLER
+        identity = self.identities.owner(access_key_id)
+        return ANONYMOUS_CALLER if identity is None else self._callers[identity.arn]
+
+
+def load_rules(path: Path, environ: Mapping[str, str] | None = None) -> Rules:
+    """Load a configuration and everything it names; one `ConfigError` has the mistakes of all policies."""
+    config = load_config(path) if environ is None else load_config(path, environ)
+    identities = Identities(config.identities)
+    mapped = tuple(config.condition_values)
+    findings: list[Diagnostic] = []
+    bucket_policies = _load(config.policies, "bucket", mapped, findings)
+    sets: dict[tuple[Path, ...], PolicySet] = {}
+    for identity in identities.all:
+        if identity.policies not in sets:
+            sets[identity.policies] = _load(identity.policies, "identity", mapped, findings)
+    if findings:
+        raise ConfigError(findings)
+    callers = {
+        identity.arn: Caller(identity, Principal(identity.arn, identity.account), sets[identity.policies].everything)
+        for identity in identities.all
+    }
+    everything = [bucket_policies, *sets.values()]
+    revision = PolicySet(file for each in everything for file in each.files).revision
+    return Rules(
+        config,
+        revision,
+        identities,
+        bucket_policies,
+        AccessSettings.of(config, config.kms_aliases),
+        AuthSettings(config.auth.sigv2, config.auth.strict_region, config.upstream.region),
+        Domains.of(config.listen.domains),
+        any(reads_existing_tags(each.keys_read()) for each in everything),
+        any(not each.keys_read("s3:PutObject").isdisjoint(INHERITED) for each in sets.values()),
+        callers,
+    )
+
+
+def _load(paths: tuple[Path, ...], kind: Kind, mapped: tuple[str, ...], findings: list[Diagnostic]) -> PolicySet:
+    try:
+        return load_policies(paths, kind, mapped)
+    except ConfigError as error:
+        findings.extend(error.diagnostics)
+        return PolicySet()

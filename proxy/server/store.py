@@ -1,0 +1,109 @@
+"""The store as the pipeline uses it: clients' requests carried on, and small errands of the proxy's own.
+
+Errands go under the proxy's own credential, are bounded in size, and fail closed: what cannot be learned
+for certain is an error, never an empty answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import perf_counter
+
+from proxy.access.questions import Target
+from proxy.clock import Clock
+from proxy.errors import S3Error
+from proxy.forward import Forwarder, Prepared
+from proxy.s3.tagging import Tags, parse_tagging
+from proxy.s3.xml import parse_xml
+from proxy.server.metrics import Metrics
+from proxy.server.upstream import Upstream, UpstreamAnswer, UpstreamError
+
+ERRAND_BYTES = 1 << 17
+
+
+class Store:
+    """One upstream and how to speak to it."""
+
+    def __init__(self, upstream: Upstream, forwarder: Forwarder, metrics: Metrics, clock: Clock) -> None:
+        self.forwarder = forwarder
+        self._upstream = upstream
+        self._metrics = metrics
+        self._clock = clock
+
+    def switch(self, upstream: Upstream, forwarder: Forwarder) -> None:
+        """Use another store from now on; requests under way end where they began."""
+        self._upstream = upstream
+        self.forwarder = forwarder
+
+    async def send(self, prepared: Prepared) -> UpstreamAnswer:
+        """Send a request and count its answer; raises `UpstreamError`, or what the body raised."""
+        started = perf_counter()
+        status = None
+        try:
+            answer = await self._upstream.send(prepared)
+            status = answer.status
+            return answer
+        finally:
+            self._metrics.upstream_answered(status, perf_counter() - started)
+
+    async def tags(self, target: Target) -> Tags:
+        """Return the tags of an object; none for an object that is not there.
+
+        Raises `S3Error` ServiceUnavailable when the store does not say: nobody can then tell what a policy
+        about tags would have said.
+        """
+        query = [("tagging", "")]
+        if target.version_id is not None:
+            query.append(("versionId", target.version_id))
+        status, body = await self._errand("GET", target.bucket, target.key, query)
+        if status == 404:
+            return ()
+        if status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} when asked for object tags")
+        return parse_tagging(parse_xml(body))
+
+    async def get(self, bucket: str, key: str) -> bytes | None:
+        """Return a small object of the proxy's own, None if there is none."""
+        status, body = await self._errand("GET", bucket, key)
+        if status == 404:
+            return None
+        if status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a read of `{key}`")
+        return body
+
+    async def put(self, bucket: str, key: str, body: bytes) -> None:
+        """Write a small object of the proxy's own."""
+        status, _ = await self._errand("PUT", bucket, key, body=body)
+        if status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a write of `{key}`")
+
+    async def delete(self, bucket: str, key: str) -> bool:
+        """Delete an object of the proxy's own; tell whether the store agreed."""
+        status, _ = await self._errand("DELETE", bucket, key)
+        return status in (200, 204, 404)
+
+    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        """Give up an upload that a client will never hear of."""
+        await self._errand("DELETE", bucket, key, [("uploadId", upload_id)])
+
+    async def _errand(
+        self, method: str, bucket: str, key: str, query: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> tuple[int, bytes]:
+        prepared = self.forwarder.prepare_own(method, bucket, key, self._clock.now(), query, body)
+        answer = await self.send(prepared)
+        return answer.status, await read_answer(answer, ERRAND_BYTES)
+
+
+async def read_answer(answer: UpstreamAnswer, limit: int) -> bytes:
+    """Read a whole answer and let its connection go; raises `UpstreamError` beyond `limit` bytes."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while data := await answer.read():
+            size += len(data)
+            if size > limit:
+                raise UpstreamError(f"an answer of more than {limit} bytes where a document was expected")
+            pieces.append(data)
+    finally:
+        answer.close()
+    return b"".join(pieces)
