@@ -59,37 +59,37 @@ The policy:  {policy}
 
 Copy these lines into another terminal.
 
-1. aws
+--- aws ---
 
-   export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} AWS_DEFAULT_REGION=us-east-1
-   echo hello > hello.txt
+export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} AWS_DEFAULT_REGION=us-east-1
+echo hello > hello.txt
 
-   # allowed: the upload names its encryption
-   aws --endpoint-url {endpoint} s3 cp hello.txt s3://demo/hello.txt --sse AES256
-   # denied: it does not (Sid UploadsNameTheirEncryption)
-   aws --endpoint-url {endpoint} s3 cp hello.txt s3://demo/hello.txt
+# allowed: the upload names its encryption
+aws --endpoint-url {endpoint} s3 cp hello.txt s3://demo/hello.txt --sse AES256
+# denied: it does not (Sid UploadsNameTheirEncryption)
+aws --endpoint-url {endpoint} s3 cp hello.txt s3://demo/hello.txt
 
-2. curl
+--- curl ---
 
-   # allowed
-   curl --aws-sigv4 aws:amz:us-east-1:s3 --user {key}:{secret} \\
-     -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -H 'x-amz-server-side-encryption: AES256' \\
-     -T hello.txt {endpoint}/demo/public/hello.txt
-   # allowed, without any key: everybody reads public/ (Sid EverybodyReadsPublic)
-   curl {endpoint}/demo/public/hello.txt
-   # denied: no encryption named
-   curl --aws-sigv4 aws:amz:us-east-1:s3 --user {key}:{secret} \\
-     -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -T hello.txt {endpoint}/demo/hello.txt
+# allowed
+curl --aws-sigv4 aws:amz:us-east-1:s3 --user {key}:{secret} \\
+  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -H 'x-amz-server-side-encryption: AES256' \\
+  -T hello.txt {endpoint}/demo/public/hello.txt
+# allowed, without any key: everybody reads public/ (Sid EverybodyReadsPublic)
+curl {endpoint}/demo/public/hello.txt
+# denied: no encryption named
+curl --aws-sigv4 aws:amz:us-east-1:s3 --user {key}:{secret} \\
+  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -T hello.txt {endpoint}/demo/hello.txt
 
-3. boto3
+--- boto3 ---
 
-   {python} - <<'END'
-   import boto3
-   s3 = boto3.client("s3", endpoint_url="{endpoint}", region_name="us-east-1",
-                     aws_access_key_id="{key}", aws_secret_access_key="{secret}")
-   print(s3.put_object(Bucket="demo", Key="a", Body=b"hello", ServerSideEncryption="AES256")["ETag"])  # allowed
-   s3.put_object(Bucket="demo", Key="a", Body=b"hello")                                                # denied
-   END
+{python} - <<'END'
+import boto3
+s3 = boto3.client("s3", endpoint_url="{endpoint}", region_name="us-east-1",
+                  aws_access_key_id="{key}", aws_secret_access_key="{secret}")
+print(s3.put_object(Bucket="demo", Key="a", Body=b"hello", ServerSideEncryption="AES256")["ETag"])  # allowed
+s3.put_object(Bucket="demo", Key="a", Body=b"hello")                                                # denied
+END
 
 Every decision appears below as a line of JSON. Ctrl-C ends both processes.
 """

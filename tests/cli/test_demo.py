@@ -32,10 +32,9 @@ class Demo:
 
     def commands(self, section: str) -> list[str]:
         """Return the commands of a section, each with the comment above it."""
-        body = self.text.partition(f". {section}\n\n")[2]
-        body = re.split(r"\n\d\. |\nEvery decision", body)[0]
-        lines = [line.removeprefix("   ") for line in body.splitlines()]
-        return [block for block in re.split(r"\n(?=# )", "\n".join(lines)) if block.strip()]
+        body = self.text.partition(f"--- {section} ---\n\n")[2]
+        body = re.split(r"\n--- |\nEvery decision", body)[0]
+        return [block.strip() for block in re.split(r"\n(?=# )", body) if block.strip()]
 
 
 @pytest.fixture(scope="module")
