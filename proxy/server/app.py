@@ -17,6 +17,7 @@ from proxy import __version__
 from proxy.auth.credential import forget_signing_keys
 from proxy.clock import SystemClock
 from proxy.config import Config, Log
+from proxy.diagnostics import render
 from proxy.errors import ConfigError
 from proxy.forward import Forwarder, Route
 from proxy.server.audit import AuditSink, DecisionLog, DecisionRecord
@@ -38,12 +39,16 @@ from proxy.server.workers import serve
 EXIT_CONFIG = 2
 DRAIN_LOOK_SECONDS = 0.05
 
+_log = logging.getLogger("s3warden.app")
+
 
 def run(path: Path) -> int:
     """Run the proxy until it is told to stop; return the exit code."""
     try:
         rules = load_rules(path)
         configure_logging(rules.config.log)
+        for warning in rules.config.warnings:
+            _log.warning("%s", render(warning))
 
         async def make_worker(slot: Slot) -> S3Worker:
             return S3Worker(path, slot)
