@@ -94,7 +94,8 @@ def test_the_aws_lines_do_what_their_comments_say(running_demo: Demo, tmp_path: 
     assert run(f"{setup}\n{allowed}", tmp_path).returncode == 0
     refused = run(f"{setup}\n{denied}", tmp_path)
     assert refused.returncode == 1
-    assert "UploadsNameTheirEncryption" in refused.stderr
+    shown = re.findall(r"^```text\n(upload failed.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert " ".join(shown[0].split()) in " ".join(refused.stderr.split())
 
 
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
