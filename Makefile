@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-real check format bench soak clean
+.PHONY: help demo test test-real check format docs bench soak clean
 .DELETE_ON_ERROR:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test-real  run the tests against real stores and clients from Debian and npm as well"
 	@echo "make check      ruff and mypy"
 	@echo "make format     let ruff format the code"
+	@echo "make docs       write the generated tables of the reference anew"
 	@echo "make bench      measure speed and memory"
 	@echo "make soak       run under load for a while"
 	@echo "make clean      remove what make built"
@@ -38,6 +39,9 @@ check: $(VENV)/stamp-check
 format: $(VENV)/stamp-check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/stamp-test
+	for page in docs/generate_*.py; do $(BIN)/python "$$page"; done
 
 bench: $(VENV)/stamp-test
 	$(BIN)/python bench/run.py

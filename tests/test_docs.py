@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from docs.generate_tables import code_row, setting_row, settings
 from proxy.cli.main import COMMANDS, build_parser
 from proxy.config import load_config
 from proxy.errors import CODES, ConfigError
@@ -21,54 +22,27 @@ from proxy.schemas import load_schema
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CONFIG_SCHEMA: Mapping[str, Any] = load_schema("config")
+REMEDY = "run `make docs`"
 
 
 def page(name: str) -> str:
     return (ROOT / "docs" / "reference" / name).read_text()
 
 
-def settings(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield (dotted path, default, description) of every setting in the schema."""
-    for key, child in schema.get("properties", {}).items():
-        yield from setting(child, f"{path}.{key}" if path else key)
-    if isinstance(schema.get("additionalProperties"), Mapping) and "properties" in schema["additionalProperties"]:
-        yield from settings(schema["additionalProperties"], f"{path}.NAME")
-
-
-def setting(child: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
-    if "$ref" in child:
-        child = CONFIG_SCHEMA["definitions"][child["$ref"].rsplit("/", 1)[1]]
-    default = child.get("default", "")
-    if default in ([], {}):
-        default = "none"
-    elif isinstance(default, bool):
-        default = str(default).lower()
-    yield path, f"`{default}`" if default not in ("", "none") else str(default), child["description"]
-    yield from settings(child, path)
-    if "properties" in child.get("items", {}):
-        yield from settings(child["items"], f"{path}[]")
-
-
-def row(*cells: str) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-@pytest.mark.parametrize("wanted", list(settings(CONFIG_SCHEMA)), ids=lambda wanted: wanted[0])
+@pytest.mark.parametrize("wanted", list(settings()), ids=lambda wanted: wanted[0])
 def test_every_setting_is_explained_as_its_schema_explains_it(wanted: tuple[str, str, str]) -> None:
-    path, default, description = wanted
-    assert row(f"`{path}`", default, description) in page("configuration.md")
+    assert setting_row(*wanted) in page("configuration.md").splitlines(), REMEDY
 
 
 def test_no_setting_is_explained_that_does_not_exist() -> None:
-    known = {path for path, _, _ in settings(CONFIG_SCHEMA)}
+    known = {path for path, _, _ in settings()}
     explained = set(re.findall(r"^\| `([^`]+)` \|", page("configuration.md"), re.MULTILINE))
     assert explained <= known
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_error_code_has_its_line(code: str) -> None:
-    status, text = CODES[code]
-    assert row(f"`{code}`", str(status), text) in page("errors.md")
+    assert code_row(code) in page("errors.md").splitlines(), REMEDY
 
 
 def test_no_error_code_is_listed_that_does_not_exist() -> None:
