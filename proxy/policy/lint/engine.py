@@ -1,0 +1,105 @@
+"""Lint one document: read it as the proxy does, ask every check, hide what its comments suppress."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from proxy import yamldoc
+from proxy.diagnostics import Diagnostic
+from proxy.errors import ConfigError
+from proxy.policy.document import Kind
+from proxy.policy.lint import actions, conditions, document, guards, operators, shadow, statements, text
+from proxy.policy.lint.finding import Finding
+from proxy.policy.lint.rules import BY_NAME, find_rule
+from proxy.policy.lint.subject import Check, Subject, view
+from proxy.policy.lint.suppress import apply_comments
+from proxy.policy.parse import guess_kind, read_policy
+from proxy.yamldoc import Document
+
+CHECKS: tuple[Check, ...] = (
+    *text.CHECKS,
+    *document.CHECKS,
+    *actions.CHECKS,
+    *statements.CHECKS,
+    *shadow.CHECKS,
+    *operators.CHECKS,
+    *conditions.CHECKS,
+    *guards.CHECKS,
+)
+
+_FOLDERS: dict[str, Kind] = {"buckets": "bucket", "identity": "identity", "identities": "identity", "keys": "key"}
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """What lint has to say about one document."""
+
+    file: str
+    kind: Kind | None
+    """None when the document cannot be read at all."""
+    statements: int
+    findings: tuple[Finding, ...]
+    """In the order of the file."""
+    suppressed: tuple[Finding, ...] = ()
+    """Hidden by comments in the file."""
+
+
+def lint_text(
+    source: str | bytes, file: str = "<text>", kind: Kind | None = None, mapped_keys: Collection[str] = ()
+) -> Linted:
+    """Lint the text of a policy; what is no YAML at all is a finding like others."""
+    try:
+        read = yamldoc.parse(source, file)
+    except ConfigError as error:
+        return Linted(file, None, 0, tuple(_findings(error.diagnostics, None)))
+    return lint_document(read, kind, mapped_keys)
+
+
+def lint_document(read: Document, kind: Kind | None = None, mapped_keys: Collection[str] = ()) -> Linted:
+    """Lint a document of `kind`, by default as its folder and content suggest.
+
+    `mapped_keys` are the condition keys whose values the configuration gives.
+    """
+    kind = kind or kind_of(read)
+    policy, refusals = read_policy(read, kind, mapped_keys)
+    if policy is None:
+        return Linted(read.file, kind, 0, tuple(_findings(refusals, None)))
+    subject = view(policy, refusals)
+    found = [finding for check in CHECKS for finding in check(subject)]
+    findings = _findings((*refusals, *found), subject)
+    kept, hidden = apply_comments(read, findings)
+    return Linted(read.file, kind, len(policy.statements), tuple(kept), tuple(hidden))
+
+
+def kind_of(read: Document) -> Kind:
+    """Tell whose policy a document is: by `bucket` in its wrapper, by its folder, by its content."""
+    if isinstance(read.data, dict) and "bucket" in read.data:
+        return "bucket"
+    for folder in reversed(PurePath(read.file).parts[:-1]):
+        if folder in _FOLDERS:
+            return _FOLDERS[folder]
+    return guess_kind(read)
+
+
+def _findings(diagnostics: Iterable[Diagnostic], subject: Subject | None) -> list[Finding]:
+    named: list[tuple[str, str]] = []
+    if subject is not None:
+        count = Counter(part.statement.sid for part in subject.parts)
+        named = [
+            (yamldoc.pointer(part.path), part.statement.sid)
+            for part in subject.parts
+            if part.statement.sid and count[part.statement.sid] == 1
+        ]
+    findings = [_finding(diagnostic, named) for diagnostic in dict.fromkeys(diagnostics)]
+    return sorted(findings, key=lambda f: (f.span.line, f.span.column, f.rule.id, f.diagnostic.message))
+
+
+def _finding(diagnostic: Diagnostic, named: list[tuple[str, str]]) -> Finding:
+    rule = find_rule(diagnostic.rule) or BY_NAME["wrong-type"]
+    for place, sid in named:
+        if diagnostic.pointer == place or diagnostic.pointer.startswith(place + "/"):
+            return Finding(rule, diagnostic, sid, diagnostic.pointer[len(place) :])
+    return Finding(rule, diagnostic, "", diagnostic.pointer)
