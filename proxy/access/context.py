@@ -20,6 +20,7 @@ from proxy.access.connection import Connection
 from proxy.access.kms import KmsNames
 from proxy.auth.claim import Claim
 from proxy.config.buckets import BucketSettings
+from proxy.config.keys import partition_of
 from proxy.config.model import Config
 from proxy.errors import ConfigError
 from proxy.identity import Identity
@@ -95,13 +96,6 @@ def _given_values(config: Config) -> Context:
     if findings:
         raise ConfigError(findings)
     return MappingProxyType(values)
-
-
-def partition_of(region: str) -> str:
-    """Return the ARN partition that a region belongs to."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def principal_keys(identity: Identity) -> dict[str, ContextValue]:

@@ -6,7 +6,8 @@ and looked up in `proxy.identity`.
 
 from __future__ import annotations
 
-from proxy.config.buckets import BucketRule, Buckets, BucketSettings
+from proxy.config.buckets import BucketEncryption, BucketRule, Buckets, BucketSettings, KekSettings
+from proxy.config.keys import AwsKms, KeySettings, KeyVersion, Pkcs11, Vault
 from proxy.config.load import load_config, read_config
 from proxy.config.model import (
     AccessKey,
@@ -32,6 +33,8 @@ __all__ = [
     "AccessKey",
     "Admin",
     "AuthSettings",
+    "AwsKms",
+    "BucketEncryption",
     "BucketRule",
     "BucketSettings",
     "Buckets",
@@ -39,16 +42,21 @@ __all__ = [
     "Config",
     "DecisionLog",
     "IdentitySettings",
+    "KekSettings",
+    "KeySettings",
+    "KeyVersion",
     "Limits",
     "Listen",
     "Log",
     "Network",
+    "Pkcs11",
     "PrincipalArn",
     "Secret",
     "ServerTls",
     "State",
     "Upstream",
     "UpstreamTls",
+    "Vault",
     "load_config",
     "parse_principal",
     "read_config",

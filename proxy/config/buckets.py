@@ -9,9 +9,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, Literal
 
 # Names come from requests, most of them for buckets that do not exist: the cache must not grow with them.
 _CACHE_SIZE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class KekSettings:
+    """Whether objects are wrapped by a key of the bucket's own, and how long such a key serves."""
+
+    use: Literal["auto", "always", "never"] = "auto"
+    """`auto`: with every key that is not local AES or a short RSA key."""
+    max_age_hours: float = 24 * 30
+    max_objects: int = 1 << 30
+    """AES-GCM with random nonces allows 2^32 messages under one key; this keeps well below."""
+    cache_seconds: float = 3600
+    """How long an unwrapped key is kept in memory."""
+    recovery: str | None = None
+    """Name of an RSA key that can open every such key as well, usually with its private half offline."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEncryption:
+    """Who encrypts what goes into a bucket: the store (`forward`) or the proxy (`envelope`)."""
+
+    mode: Literal["forward", "envelope"] = "forward"
+    key: str | None = None
+    """Name of the default key."""
+    kek: KekSettings = KekSettings()
+    read_plaintext: bool = False
+    list_sizes: Literal["formula", "head"] = "formula"
+    bind_as: str | None = None
+    """The bucket's name that objects are bound to, for replicas."""
+    sse_c: bool = False
+    sse_c_over_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +55,10 @@ class BucketRule:
     add_headers: Mapping[str, str] | None = None
     remove_headers: frozenset[str] | None = None
     tags: Mapping[str, str] | None = None
+    encryption: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    """Those fields of `BucketEncryption` that the entry gives."""
+    kek: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    """Those fields of `KekSettings` that the entry gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +70,7 @@ class BucketSettings:
     add_headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     remove_headers: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    encryption: BucketEncryption = BucketEncryption()
 
 
 class Buckets:
@@ -65,7 +102,18 @@ class Buckets:
             next((r.add_headers for r in rules if r.add_headers is not None), default.add_headers),
             next((r.remove_headers for r in rules if r.remove_headers is not None), default.remove_headers),
             next((r.tags for r in rules if r.tags is not None), default.tags),
+            _encryption(rules),
         )
+
+
+def _encryption(rules: Sequence[BucketRule]) -> BucketEncryption:
+    """Merge setting by setting, the most specific rule last so that it wins."""
+    given: dict[str, Any] = {}
+    kek: dict[str, Any] = {}
+    for rule in reversed(rules):
+        given.update(rule.encryption)
+        kek.update(rule.kek)
+    return BucketEncryption(**given, kek=KekSettings(**kek))
 
 
 def _generality(rule: BucketRule) -> tuple[bool, int]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from proxy.config.buckets import Buckets, BucketSettings
+from proxy.config.keys import KeySettings
 from proxy.config.principals import PrincipalArn
 from proxy.config.secrets import Secret
 from proxy.config.source import Source
@@ -165,7 +166,11 @@ class Config:
     condition_values: Mapping[str, ConditionValue] = field(default_factory=lambda: MappingProxyType({}))
     """Condition keys that a proxy cannot know, lower-case, and their values here."""
     kms_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """`alias/NAME` -> the ARN of the key it stands for."""
+    """`alias/NAME` -> the ARN of the key it stands for, those of `keys` included."""
+    keys: Mapping[str, KeySettings] = field(default_factory=lambda: MappingProxyType({}))
+    """Master keys by name."""
+    state_secret: tuple[Secret, ...] = ()
+    """Seal the state of unfinished uploads: the first writes, all read."""
     bucket_policy_api: Literal["refuse", "forward"] = "refuse"
     decision_log: DecisionLog | None = DecisionLog()
     log: Log = Log()

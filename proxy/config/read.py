@@ -6,6 +6,7 @@ file is still read; the caller throws the result away when anything was reported
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from importlib.util import find_spec
@@ -16,8 +17,10 @@ from urllib.parse import urlsplit
 
 from proxy.config import model
 from proxy.config.buckets import BucketRule, Buckets
+from proxy.config.keys import KeySettings
 from proxy.config.node import Node
 from proxy.config.principals import DEFAULT_SESSION, PrincipalArn, parse_principal
+from proxy.config.read_keys import key_aliases, read_keys, read_state_secret
 from proxy.config.secrets import Secret
 
 _NOBODY = PrincipalArn("", "", "", "", None, "")
@@ -43,11 +46,13 @@ def read_root(root: Node, path: Path) -> model.Config:
     """Read the whole file; findings gather in the node's `findings`."""
     owner = root.text("owner") or ""
     _warn_bare_account(root, "owner")
+    upstream = _upstream(root.child("upstream"))
+    keys = read_keys(root, upstream.region, owner)
     return model.Config(
         path=path,
         owner=owner,
-        upstream=_upstream(root.child("upstream")),
-        buckets=Buckets([_bucket_rule(name, node) for name, node in root.named("buckets")], owner),
+        upstream=upstream,
+        buckets=_buckets(root, keys, owner),
         source=root.findings.source,
         listen=_listen(root.child("listen")),
         admin=None if root.is_null("admin") else _admin(root.child("admin")),
@@ -57,7 +62,9 @@ def read_root(root: Node, path: Path) -> model.Config:
         identities=_identities(root),
         policies=root.existing_paths("policies"),
         condition_values=_condition_values(root),
-        kms_aliases=root.mapping("kms_aliases") or MappingProxyType({}),
+        kms_aliases=MappingProxyType({**(root.mapping("kms_aliases") or {}), **key_aliases(keys)}),
+        keys=MappingProxyType(keys),
+        state_secret=read_state_secret(root),
         decision_log=None if root.is_null("decision_log") else _decision_log(root.child("decision_log")),
         log=model.Log(**root.child("log").scalars()),
         warnings=tuple(root.findings.warnings),
@@ -211,6 +218,30 @@ def _principal(node: Node) -> PrincipalArn:
     return principal if user_id is None else replace(principal, user_id=user_id)
 
 
+def _buckets(root: Node, keys: Mapping[str, KeySettings], owner: str) -> Buckets:
+    entries = list(root.named("buckets"))
+    buckets = Buckets([_bucket_rule(name, node) for name, node in entries], owner)
+    for pattern, node in entries:
+        encryption = node.child("encryption")
+        _check_key(encryption, keys, "key")
+        _check_key(encryption.child("kek"), keys, "recovery", "rsa")
+        # A pattern matches itself, so what holds for buckets that only it and more general ones match.
+        if encryption.get("mode") == "envelope" and buckets.settings(pattern).encryption.key is None:
+            encryption.problem("`key` is missing", "name one of `keys`: objects are encrypted under it", "mode")
+    return buckets
+
+
+def _check_key(node: Node, keys: Mapping[str, KeySettings], setting: str, type: str | None = None) -> None:
+    name = node.text(setting)
+    if name is None:
+        return
+    if name not in keys:
+        known = ", ".join(f"`{key}`" for key in keys) or "none"
+        node.problem(f"there is no key `{name}`", f"known in `keys`: {known}", setting)
+    elif type is not None and keys[name].type != type:
+        node.problem(f"the key `{name}` is of type `{keys[name].type}`", f"here it has to be `{type}`", setting)
+
+
 def _bucket_rule(pattern: str, node: Node) -> BucketRule:
     _warn_bare_account(node, "owner")
     for name, header in node.named("add_headers"):
@@ -226,6 +257,8 @@ def _bucket_rule(pattern: str, node: Node) -> BucketRule:
         None if added is None else MappingProxyType({name.lower(): value for name, value in added.items()}),
         frozenset(name.lower() for name in node.texts("remove_headers")) if node.has("remove_headers") else None,
         node.mapping("tags"),
+        MappingProxyType(node.child("encryption").scalars()),
+        MappingProxyType(node.child("encryption").child("kek").scalars()),
     )
 
 
