@@ -66,7 +66,7 @@ async def reply_document(
 ) -> web.StreamResponse:
     """Answer with an XML document that is held whole, or with nothing if it is empty."""
     kind = [_XML] if document else []
-    _begin(exchange, status, [*headers, *kind], len(document))
+    begin(exchange, status, [*headers, *kind], len(document))
     await exchange.reply.write(document)
     return await exchange.reply.finish()
 
@@ -77,14 +77,15 @@ async def relay(exchange: Exchange, answer: UpstreamAnswer) -> web.StreamRespons
     try:
         if answer.status >= 300 and answer.status != 304:
             return await _relay_problem(exchange, answer)
-        _begin(exchange, answer.status, _fields(exchange, answer), _length(answer))
+        begin(exchange, answer.status, answer_fields(exchange, answer), _length(answer))
         reply = exchange.reply
         try:
             while data := await answer.read():
                 await reply.write(data)
         except UpstreamError:
-            # The head is gone: cutting the connection is all that is left to say.
-            reply.break_off()
+            if reply.started:
+                # The head is gone: cutting the connection is all that is left to say.
+                reply.break_off()
             raise
         return await reply.finish()
     finally:
@@ -102,7 +103,7 @@ async def relay_edited(
     if document is None:
         document = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
     document = edit(document)
-    fields = [(name, value) for name, value in _fields(exchange, answer) if name.lower() != "content-type"]
+    fields = [(name, value) for name, value in answer_fields(exchange, answer) if name.lower() != "content-type"]
     return await reply_document(exchange, answer.status, document, fields)
 
 
@@ -117,7 +118,7 @@ async def relay_late(exchange: Exchange, answer: UpstreamAnswer, edit: Edit) -> 
     try:
         while not (await asyncio.wait([reading], timeout=KEEPALIVE_SECONDS))[0]:
             if not exchange.reply.started:
-                _begin(exchange, answer.status, _fields(exchange, answer), None)
+                begin(exchange, answer.status, answer_fields(exchange, answer), None)
                 await exchange.reply.write(DECLARATION)
             await exchange.reply.write(b" ")
         document = edit(reading.result().lstrip())
@@ -129,7 +130,7 @@ async def relay_late(exchange: Exchange, answer: UpstreamAnswer, edit: Edit) -> 
         reading.cancel()
         answer.close()
     if not exchange.reply.started:
-        return await reply_document(exchange, answer.status, document, _fields(exchange, answer))
+        return await reply_document(exchange, answer.status, document, answer_fields(exchange, answer))
     _, _, root = document.partition(b"?>") if document.startswith(b"<?xml") else (b"", b"", document)
     await exchange.reply.write(root.lstrip())
     return await exchange.reply.finish()
@@ -141,7 +142,7 @@ async def _relay_problem(exchange: Exchange, answer: UpstreamAnswer) -> web.Stre
     if status in _REDIRECTS:
         raise S3Error("ServiceUnavailable", detail=f"the upstream redirects ({status}): check endpoint and region")
     if exchange.http.method == "HEAD":
-        _begin(exchange, status, _fields(exchange, answer), _length(answer))
+        begin(exchange, status, answer_fields(exchange, answer), _length(answer))
         return await exchange.reply.finish()
     body = await read_answer(answer, ERROR_BYTES)
     try:
@@ -157,7 +158,7 @@ async def _relay_problem(exchange: Exchange, answer: UpstreamAnswer) -> web.Stre
     children = [child for child in root.children if child.name not in _NOT_SHOWN]
     children += [Element("Resource", exchange.http.path), Element("RequestId", exchange.request_id)]
     document = render_xml(Element("Error", children=(*children, Element("HostId", exchange.host_id))))
-    fields = [(name, value) for name, value in _fields(exchange, answer) if name.lower() != "content-type"]
+    fields = [(name, value) for name, value in answer_fields(exchange, answer) if name.lower() != "content-type"]
     return await reply_document(exchange, status, document, fields)
 
 
@@ -170,7 +171,7 @@ async def _relay_unreadable(exchange: Exchange, status: int, body: bytes) -> web
     raise S3Error("InternalError", detail=f"the upstream answered {status} without an S3 error")
 
 
-def _begin(exchange: Exchange, status: int, fields: Iterable[tuple[str, str]], length: int | None) -> None:
+def begin(exchange: Exchange, status: int, fields: Iterable[tuple[str, str]], length: int | None) -> None:
     """Write the head of an answer, under our own ids."""
     exchange.status = status
     reply = exchange.reply
@@ -182,7 +183,7 @@ def _begin(exchange: Exchange, status: int, fields: Iterable[tuple[str, str]], l
     exchange.began_to_answer()
 
 
-def _fields(exchange: Exchange, answer: UpstreamAnswer) -> list[tuple[str, str]]:
+def answer_fields(exchange: Exchange, answer: UpstreamAnswer) -> list[tuple[str, str]]:
     """Return the header fields of an answer that the client gets, without length and ids."""
     received = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw)
     strip = exchange.rules.config.upstream.payload == "unsigned"

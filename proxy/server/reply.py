@@ -17,6 +17,7 @@ from proxy.clock import Clock
 from proxy.s3.checksums import Buffer
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+_JOINED = 1 << 14
 _BODILESS = frozenset({204, 304})
 
 
@@ -28,12 +29,14 @@ class ClientReply:
         self._dates = dates
         self._chunked = False
         self._bodiless = False
+        self._head = b""
         self.started = False
+        """Whether any byte is on the wire: from then on there is no other answer."""
         self.keep_alive = http.keep_alive
         self.sent = 0
 
     def start(self, status: int, headers: Iterable[tuple[str, str]], length: int | None) -> None:
-        """Write the head. `length` is the Content-Length to announce, None when it is unknown.
+        """Make the head, which goes out with the first piece of the body. `length` is the Content-Length to announce, None when it is unknown.
 
         `headers` must hold neither Content-Length nor connection-level fields. For HEAD, 204 and 304 no
         body follows whatever the length says.
@@ -58,8 +61,7 @@ class ClientReply:
         text = "\r\n".join(lines)
         if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
             raise ValueError("a line break in the head of an answer")
-        self.started = True
-        self._write((text + "\r\n\r\n").encode("latin-1"))
+        self._head = (text + "\r\n\r\n").encode("latin-1")
 
     async def write(self, piece: Buffer) -> None:
         """Write a piece of the body, and wait while the client is slower than we are."""
@@ -67,16 +69,24 @@ class ClientReply:
             return
         self.sent += len(piece)
         if self._chunked:
-            self._write(b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")))
-        else:
-            self._write(piece)
+            piece = b"".join((b"%x\r\n" % len(piece), piece, b"\r\n"))
+        if self._head:
+            head, self._head = self._head, b""
+            # One segment for a small answer; a large piece is not worth copying for that.
+            if len(piece) <= _JOINED:
+                piece = b"".join((head, piece))
+            else:
+                self._write(head)
+        self._write(piece)
         await self._http.writer.drain()
 
     async def finish(self) -> web.StreamResponse:
         """End the body and return the token that aiohttp expects of a handler."""
-        if self._chunked:
-            self._write(b"0\r\n\r\n")
-        await self._http.writer.drain()
+        end = b"0\r\n\r\n" if self._chunked else b""
+        if self._head or end:
+            self._write(self._head + end)
+            self._head = b""
+            await self._http.writer.drain()
         return _KEEP if self.keep_alive else _CLOSE
 
     def break_off(self) -> None:
@@ -89,6 +99,7 @@ class ClientReply:
         transport = self._http.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
+        self.started = True
         transport.write(data)
 
 

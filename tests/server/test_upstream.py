@@ -7,7 +7,8 @@ import pytest
 
 from proxy.errors import S3Error
 from proxy.forward import Prepared
-from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamError, serialize_head
+from proxy.server.lane import READ_AHEAD, serialize_head
+from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamError
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HOST = ("host", "store")
@@ -147,14 +148,46 @@ async def test_an_upload_whose_checks_fail_leaves_the_store_with_a_short_body(st
         received.set_result(await reader.read(-1))
 
     async def failing():
-        yield b"abc"
+        yield b"a" * READ_AHEAD
         await asyncio.sleep(0.05)
         raise S3Error("BadDigest")
 
     upstream = await store.start(script)
     with pytest.raises(S3Error, match="BadDigest"):
+        await upstream.send(put(failing(), READ_AHEAD + 1))
+    assert await asyncio.wait_for(received, 5) == b"a" * READ_AHEAD
+    upstream.retire()
+
+
+async def test_the_store_never_hears_of_a_small_upload_whose_checks_fail(store):
+    async def script(reader, writer):
+        await store.head(reader)
+
+    async def failing():
+        yield b"abc"
+        raise S3Error("BadDigest")
+
+    upstream = await store.start(script)
+    with pytest.raises(S3Error, match="BadDigest"):
         await upstream.send(put(failing(), 6))
-    assert await asyncio.wait_for(received, 5) == b"abc"
+    assert store.connections == 0
+    upstream.retire()
+
+
+async def test_a_small_upload_survives_a_dead_pooled_connection(store):
+    async def script(reader, writer):
+        await store.head(reader)
+        if store.connections == 2:
+            assert await reader.readexactly(6) == b"abcdef"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        if store.connections == 1:
+            await store.head(reader)  # takes the upload and closes on it
+
+    upstream = await store.start(script)
+    await drain(await upstream.send(get()))
+    answer = await upstream.send(put(pieces(b"abc", b"def"), 6))
+    assert (answer.status, store.connections) == (200, 2)
+    answer.close()
     upstream.retire()
 
 
@@ -165,13 +198,13 @@ async def test_an_early_success_is_not_believed_before_the_whole_body_was_checke
         await reader.read(-1)
 
     async def failing_late():
-        yield b"abc"
+        yield b"a" * READ_AHEAD
         await asyncio.sleep(0.1)
         raise S3Error("BadDigest")
 
     upstream = await store.start(script)
     with pytest.raises(S3Error, match="BadDigest"):
-        await upstream.send(put(failing_late(), 6))
+        await upstream.send(put(failing_late(), READ_AHEAD + 1))
     upstream.retire()
 
 
@@ -186,7 +219,7 @@ async def test_an_early_refusal_ends_the_upload_and_is_passed_on(store):
     async def endless():
         try:
             while True:
-                yield b"x" * 1000
+                yield b"x" * READ_AHEAD
                 await asyncio.sleep(0.01)
         finally:
             stopped.append(True)
