@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from proxy.access.context import AccessSettings
-from proxy.config.keys import partition_of
 from proxy.config import Config, load_config
+from proxy.config.keys import partition_of
 from proxy.errors import ConfigError
 
 
