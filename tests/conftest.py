@@ -95,15 +95,20 @@ def rclone_binary() -> str:
 
 
 class running:  # noqa: N801  read as `with running(command, port):`
-    """A child process for the length of a `with` block, which starts once it accepts connections."""
+    """A child process for the length of a `with` block, which starts once it accepts connections.
 
-    def __init__(self, command: Sequence[str], port: int) -> None:
+    Its standard error goes to the file `errors`, if one is named.
+    """
+
+    def __init__(self, command: Sequence[str], port: int, errors: Path | None = None) -> None:
         self.command = command
         self.port = port
+        self.errors = Path(os.devnull) if errors is None else errors
 
     def __enter__(self) -> subprocess.Popen[bytes]:
         # Its output is not read, so it must not go to a pipe that could fill up.
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=errors)
         try:
             self._wait()
         except BaseException:

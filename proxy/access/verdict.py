@@ -71,9 +71,12 @@ Verdict: TypeAlias = Authorized | Denied | SourceTagsNeeded
 def authorize(questions: Sequence[Question], decide: Decide, *, source_tagged: bool | None = None) -> Verdict:
     """Ask all questions and combine the answers.
 
-    `source_tagged` is None as long as nobody has looked whether the source of a copy has tags. All questions are
-    asked even after a refusal, so that the log shows everything that was missing.
+    `source_tagged` is None as long as nobody has looked whether the source of a copy has tags; once it is known to
+    have none, nothing is asked about them. All other questions are asked even after a refusal, so that the log shows
+    everything that was missing.
     """
+    if source_tagged is False:
+        questions = [question for question in questions if not question.if_source_tagged]
     answers = tuple([Answered(question, decide(question)) for question in questions])
     refused: dict[int, Answered] = {}
     undecided: Answered | None = None

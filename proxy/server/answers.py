@@ -15,7 +15,7 @@ from proxy.s3.checksum_elements import strip_checksum_elements
 from proxy.s3.deletes import Refusal, merge_refusals
 from proxy.s3.form_answer import form_answer
 from proxy.s3.listing import bucket_names, filter_buckets
-from proxy.s3.xml import parse_xml
+from proxy.s3.xml import Element, parse_xml
 from proxy.server.exchange import Exchange
 from proxy.server.intake import FormUpload
 from proxy.server.judge import Judge
@@ -66,11 +66,11 @@ class Answers:
         if form is not None:
             return await self._reply_form(exchange, authorized, answer, form)
         if name == "ListBuckets":
-            return await relay_edited(exchange, answer, lambda document: self._show_buckets(exchange, document))
+            return await relay_edited(exchange, answer, _reading(lambda found: self._show_buckets(exchange, found)))
         if refusals:
-            return await relay_edited(exchange, answer, lambda document: merge_refusals(document, refusals))
+            return await relay_edited(exchange, answer, _reading(lambda found: merge_refusals(found, refusals)))
         strips = exchange.rules.config.upstream.payload == "unsigned" and request.operation.answer == "xml"
-        edit = strip_checksum_elements if strips else _as_it_is
+        edit = _reading(strip_checksum_elements) if strips else _as_it_is
         if request.bucket is not None and name in _OF_UPLOADS and exchange.rules.reads_encryption(request.bucket):
             return await self._reply_upload(exchange, authorized, answer, edit)
         if not strips:
@@ -97,7 +97,7 @@ class Answers:
         bucket, key = request.bucket or "", request.key or ""
         if request.operation.name == "CreateMultipartUpload":
             document = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
-            upload_id = parse_xml(document).value("UploadId")
+            upload_id = _root(document).value("UploadId")
             if not upload_id:
                 raise S3Error("InternalError", detail="the upstream created an upload without an id")
             await self._uploads.begin(bucket, key, upload_id, authorized.verdict.answers[0].question)
@@ -106,7 +106,7 @@ class Answers:
 
         def notice(document: bytes) -> bytes:
             nonlocal succeeded
-            succeeded = not document or parse_xml(document).name != "Error"
+            succeeded = not document or _root(document).name != "Error"
             return edit(document)
 
         sent = await relay_late(exchange, answer, notice)
@@ -127,6 +127,25 @@ class Answers:
 
 
 _OF_UPLOADS = ENDS | {"CreateMultipartUpload"}
+
+
+def _reading(edit: Edit) -> Edit:
+    """Blame the store, not the client, when what it answered cannot be read."""
+
+    def read(document: bytes) -> bytes:
+        try:
+            return edit(document)
+        except S3Error as error:
+            raise S3Error("InternalError", detail=f"the upstream's answer cannot be read: {error.detail}") from error
+
+    return read
+
+
+def _root(document: bytes) -> Element:
+    try:
+        return parse_xml(document)
+    except S3Error as error:
+        raise S3Error("InternalError", detail=f"the upstream's answer cannot be read: {error.detail}") from error
 
 
 def _as_it_is(document: bytes) -> bytes:

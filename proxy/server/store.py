@@ -60,7 +60,11 @@ class Store:
             return ()
         if status != 200:
             raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} when asked for object tags")
-        return parse_tagging(parse_xml(body))
+        try:
+            return parse_tagging(parse_xml(body))
+        except S3Error as error:
+            # Stores without tags may answer with the object itself.
+            raise S3Error("ServiceUnavailable", detail=f"the upstream's object tags cannot be read: {error}") from error
 
     async def get(self, bucket: str, key: str) -> bytes | None:
         """Return a small object of the proxy's own, None if there is none."""
