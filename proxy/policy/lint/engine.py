@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -85,21 +85,23 @@ def kind_of(read: Document) -> Kind:
 
 
 def _findings(diagnostics: Iterable[Diagnostic], subject: Subject | None) -> list[Finding]:
-    named: list[tuple[str, str]] = []
+    sids: dict[str, str] = {}
     if subject is not None:
         count = Counter(part.statement.sid for part in subject.parts)
-        named = [
-            (yamldoc.pointer(part.path), part.statement.sid)
+        sids = {
+            yamldoc.pointer(part.path): part.statement.sid
             for part in subject.parts
             if part.statement.sid and count[part.statement.sid] == 1
-        ]
-    findings = [_finding(diagnostic, named) for diagnostic in dict.fromkeys(diagnostics)]
+        }
+    findings = [_finding(diagnostic, sids) for diagnostic in dict.fromkeys(diagnostics)]
     return sorted(findings, key=lambda f: (f.span.line, f.span.column, f.rule.id, f.diagnostic.message))
 
 
-def _finding(diagnostic: Diagnostic, named: list[tuple[str, str]]) -> Finding:
+def _finding(diagnostic: Diagnostic, sids: Mapping[str, str]) -> Finding:
     rule = find_rule(diagnostic.rule) or BY_NAME["wrong-type"]
-    for place, sid in named:
-        if diagnostic.pointer == place or diagnostic.pointer.startswith(place + "/"):
-            return Finding(rule, diagnostic, sid, diagnostic.pointer[len(place) :])
+    steps = diagnostic.pointer.split("/")
+    for end in range(2, 5):  # `/Statement`, `/Statement/0`, `/policy/Statement/0`
+        place = "/".join(steps[:end])
+        if place in sids:
+            return Finding(rule, diagnostic, sids[place], diagnostic.pointer[len(place) :])
     return Finding(rule, diagnostic, "", diagnostic.pointer)

@@ -79,16 +79,14 @@ def _other_half(item: Resource, text: str) -> str:
 def tls_version(subject: Subject) -> Iterator[Diagnostic]:
     """S3W085: the key is missing on plain HTTP, so that a comparison with it denies nothing there."""
     denying = _denying(subject)
+    guards = [part for part in denying if _denies_plain_http(part)]
     for part in denying:
         keys = {clause.condition.key for clause in part.clauses}
         if keys != {_TLS_VERSION} or not _holds(part, {_TLS_VERSION: "1.0"}) or _holds(part, {_TLS: "false"}):
             continue
         guarded = any(
-            _denies_plain_http(other)
-            and part.statement.actions.names <= other.statement.actions.names
-            and covers_principals(other.statement.principals, part.statement.principals)
-            and covers_resources(other.statement.resources, part.statement.resources)
-            for other in denying
+            part.statement.actions.names <= other.statement.actions.names and _same_scope(other, part)
+            for other in guards
         )
         if not guarded:
             message = "plain HTTP has no TLS version, and is not denied"
@@ -100,6 +98,7 @@ def tls_version(subject: Subject) -> Iterator[Diagnostic]:
 def encryption(subject: Subject) -> Iterator[Diagnostic]:
     """S3W092: what an upload may not choose, UpdateObjectEncryption can set afterwards."""
     denying = _denying(subject)
+    guards = [part for part in denying if _guards_update(part)]
     for part in denying:
         names = part.statement.actions.names
         keys = {clause.condition.key for clause in part.clauses}
@@ -107,7 +106,7 @@ def encryption(subject: Subject) -> Iterator[Diagnostic]:
             continue
         if not any(_denies_update(part, sse) for sse in ("aws:kms", "aws:kms:dsse")):
             continue
-        if not any(_guards_update(other, part) for other in denying):
+        if not any(_same_scope(other, part) for other in guards):
             message = "`s3:UpdateObjectEncryption` sets afterwards what this denies to uploads"
             clause = next(clause for clause in part.clauses if clause.condition.key in (SSE, KMS_KEY_ID))
             remedy = "add `s3:UpdateObjectEncryption` to the actions, or deny it in a statement of its own"
@@ -119,13 +118,15 @@ def _denies_update(part: Part, sse: str) -> bool:
     return all(c.condition.holds(context) for c in part.clauses if c.condition.key.startswith(SSE))
 
 
-def _guards_update(other: Part, part: Part) -> bool:
-    keys = {clause.condition.key for clause in other.clauses}
-    return (
-        _UPDATE in other.statement.actions.names
-        and (not keys or not keys.isdisjoint((SSE, KMS_KEY_ID)))
-        and covers_principals(other.statement.principals, part.statement.principals)
-        and covers_resources(other.statement.resources, part.statement.resources)
+def _guards_update(part: Part) -> bool:
+    keys = {clause.condition.key for clause in part.clauses}
+    return _UPDATE in part.statement.actions.names and (not keys or not keys.isdisjoint((SSE, KMS_KEY_ID)))
+
+
+def _same_scope(wide: Part, narrow: Part) -> bool:
+    """Tell whether a statement is about all callers and resources of another one."""
+    return covers_principals(wide.statement.principals, narrow.statement.principals) and covers_resources(
+        wide.statement.resources, narrow.statement.resources
     )
 
 

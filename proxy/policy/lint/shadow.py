@@ -5,8 +5,9 @@ Statements are found by what they could cover, so that thousands of them are not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations, product
 
 from proxy.diagnostics import Diagnostic
 from proxy.policy.lint.cover import covers_principals, covers_resources, covers_statement, said
@@ -15,37 +16,50 @@ from proxy.policy.lint.subject import Check, Part, Subject
 from proxy.policy.names import ACTIONS
 from proxy.s3.operations import OPERATIONS
 
+_MANY = "*"
+_FEW_ACTIONS = 12  # statements with more are filed under `_MANY`
 _MAX_ALIKE = 64  # statements that differ in one condition only are compared in pairs
 _MAX_CONDITIONS = 6  # 64 subsets; statements with more are rare, and then simply not compared
 
 
 class Coverage:
-    """Finds the statements that may cover a given one: by condition, start of a resource, and principal."""
+    """Finds the statements that may cover a given one: by condition, start of a resource, principal, action."""
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self._filed: dict[tuple[object, ...], list[Part]] = {}
+        self._common: Counter[str] = Counter()
         for part in parts:
             conditions = frozenset(said(clause.condition) for clause in part.clauses)
+            what = _what(part)
+            self._common.update(what)
             for prefix in {item.prefix for item in part.statement.resources.items}:
                 for who in _who(part):
-                    self._filed.setdefault((conditions, prefix, who), []).append(part)
+                    for action in what:
+                        self._filed.setdefault((conditions, prefix, who, action), []).append(part)
 
-    def candidates(self, part: Part) -> Iterator[Part]:
-        """Yield statements whose conditions are among the part's, and that may cover one resource and caller."""
+    def candidates(self, part: Part, action: str = "") -> Iterator[Part]:
+        """Yield statements whose conditions are among the part's, and that may cover one resource and caller.
+
+        And one action: `action`, by default the part's own that fewest statements name.
+        """
         items = part.statement.resources.items
         conditions = [said(clause.condition) for clause in part.clauses]
         if not items or len(conditions) > _MAX_CONDITIONS:
             return
-        source = items[0].prefix
+        prefix, who = items[0].prefix, ("*", *_who(part)[:1])
+        rarest = action or min(part.statement.actions.names, key=lambda name: self._common[name], default=_MANY)
         subsets = [frozenset(some) for size in range(len(conditions) + 1) for some in combinations(conditions, size)]
         seen = {id(part)}
-        for subset in subsets:
-            for end in range(len(source) + 1):
-                for who in ("*", *_who(part)[:1]):
-                    for other in self._filed.get((subset, source[:end], who), ()):
-                        if id(other) not in seen:
-                            seen.add(id(other))
-                            yield other
+        for key in product(subsets, (prefix[:end] for end in range(len(prefix) + 1)), who, (_MANY, rarest)):
+            for other in self._filed.get(key, ()):
+                if id(other) not in seen:
+                    seen.add(id(other))
+                    yield other
+
+
+def _what(part: Part) -> tuple[str, ...]:
+    names = part.statement.actions.names
+    return tuple(names) if 0 < len(names) <= _FEW_ACTIONS else (_MANY,)
 
 
 def _who(part: Part) -> tuple[str, ...]:
@@ -134,7 +148,7 @@ def open_versions(subject: Subject) -> Iterator[Diagnostic]:
             variant = _VARIANTS.get(text.lower())
             if variant is None or variant in statement.actions.names:
                 continue
-            if any(_also_denies(other, part, variant) for other in coverage.candidates(part)):
+            if any(_also_denies(other, part, variant) for other in coverage.candidates(part, variant)):
                 continue
             name = ACTIONS[variant].name
             message = f"a request that names a version asks for `{name}`, which is not denied"
