@@ -44,7 +44,9 @@ docs: $(VENV)/stamp-test
 	for page in docs/generate_*.py; do $(BIN)/python "$$page"; done
 
 bench: $(VENV)/stamp-test
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/evaluation.py
+	$(BIN)/python bench/envelope.py
+	$(BIN)/python bench/proxy.py --write
 
 soak: $(VENV)/stamp-test
 	$(BIN)/python bench/soak.py

@@ -9,7 +9,6 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), the S3 API reference for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from urllib.parse import quote
 
 from proxy.errors import S3Error
@@ -119,20 +118,16 @@ def upstream_query(request: S3Request) -> str:
     )
 
 
-def client_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def client_headers(received: Headers, without: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
     """Return the fields of an upstream's answer that go to the client, in their order and spelling.
 
-    Content-Length stays: it is true as long as the body is not changed. A Location is kept if it names no
-    host, since another one would lead clients around the proxy.
+    Left out are `without` (lower-case) and what belongs to the connection. A Location is kept if it names
+    no host, since another one would lead clients around the proxy.
     """
-    pairs = list(received)
-    listed = {
-        token.strip().lower() for name, value in pairs if name.lower() == "connection" for token in value.split(",")
-    }
+    listed = {token.strip().lower() for token in (received.joined("connection") or "").split(",")}
     kept = []
-    for name, value in pairs:
-        folded = name.lower()
-        if folded in _NOT_RETURNED or folded in listed:
+    for name, folded, value in received.spelled():
+        if folded in _NOT_RETURNED or folded in without or folded in listed:
             continue
         if folded == "location" and (not value.startswith("/") or value.startswith("//")):
             continue
@@ -147,7 +142,10 @@ def client_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]
 
 def _check_connection(headers: Headers) -> None:
     """Refuse a Connection header that names what was judged: dropping it afterwards would undo the judgement."""
-    for token in (headers.joined("connection") or "").split(","):
+    listed = headers.joined("connection")
+    if listed is None:
+        return
+    for token in listed.split(","):
         name = token.strip().lower()
         if name in _FORWARDED or name.startswith("x-amz-"):
             raise S3Error("BadRequest", f"The header {name} belongs to the request, not to the connection.")

@@ -10,6 +10,19 @@ from collections.abc import Iterable, Iterator, KeysView
 
 from proxy.errors import S3Error
 
+# Name as sent -> the name as text, and in lower case. The same few dozen names come with every request; what
+# strangers send is remembered up to a bound.
+_NAMES: dict[bytes, tuple[str, str]] = {}
+_MAX_NAMES = 2048
+
+
+def _read_name(raw: bytes) -> tuple[str, str]:
+    text = raw.decode("latin-1")
+    found = (text, text.lower())
+    if len(_NAMES) < _MAX_NAMES and len(raw) <= 64:
+        _NAMES[raw] = found
+    return found
+
 
 class Headers:
     """An immutable list of header fields with case-insensitive look-up.
@@ -23,8 +36,8 @@ class Headers:
         self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
         index: dict[str, str | list[str]] = {}
         for name_bytes, value_bytes in self.raw:
-            name = name_bytes.decode("latin-1").lower()
-            value = value_bytes.decode("latin-1")
+            name = (_NAMES.get(name_bytes) or _read_name(name_bytes))[1]
+            value = str(value_bytes, "latin-1")
             seen = index.get(name)
             if seen is None:
                 index[name] = value
@@ -75,8 +88,12 @@ class Headers:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield (lower-case name, value) in the order they arrived, duplicates included."""
-        for name, value in self.raw:
-            yield name.decode("latin-1").lower(), value.decode("latin-1")
+        for _, name, value in self.spelled():
+            yield name, value
+
+    def spelled(self) -> list[tuple[str, str, str]]:
+        """Return (name as sent, lower-case name, value) in the order they arrived, duplicates included."""
+        return [(*(_NAMES.get(name) or _read_name(name)), str(value, "latin-1")) for name, value in self.raw]
 
     def __len__(self) -> int:
         return len(self.raw)

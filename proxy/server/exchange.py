@@ -16,14 +16,13 @@ from proxy.access.connection import Connection
 from proxy.access.verdict import Answered
 from proxy.auth.claim import Claim
 from proxy.errors import S3Error
-from proxy.policy.document import Statement
 from proxy.policy.evaluate import Decision
 from proxy.rewrite import Completed
 from proxy.s3.headers import Headers
 from proxy.server.audit import DecidingStatement, DecisionRecord, HeaderChange, ReportedOutcome
 from proxy.server.body import ClientBody
 from proxy.server.reply import ClientReply
-from proxy.server.rules import ANONYMOUS_CALLER, Rules
+from proxy.server.rules import ANONYMOUS_CALLER, Rules, StatementLabels
 
 UNKNOWN = "unknown"
 CLIENT_GONE = 499
@@ -121,7 +120,7 @@ class Exchange:
     def record(self) -> DecisionRecord:
         """Make the line of the decision log."""
         identity = self.caller.identity
-        answers = self.answers
+        answers, labels = self.answers, self.rules.labels
         return DecisionRecord(
             self.time,
             self.request_id,
@@ -132,7 +131,7 @@ class Exchange:
             tuple(dict.fromkeys([a.question.action for a in answers])),
             tuple(dict.fromkeys([a.question.resource for a in answers])),
             self.decision,
-            _deciding(answers),
+            _deciding(answers, labels),
             self.rules.revision,
             self.status,
             self.error,
@@ -141,7 +140,7 @@ class Exchange:
             perf_counter() - self.started,
             self.first_byte,
             tuple([a.question.resource for a in self.refused.values()]),
-            _reported(answers),
+            _reported(answers, labels),
             _changes(self.completed),
             self.upstream_request_id,
             self.upstream_id_2,
@@ -150,26 +149,20 @@ class Exchange:
         )
 
 
-def _deciding(answers: Sequence[Answered]) -> tuple[DecidingStatement, ...]:
+def _deciding(answers: Sequence[Answered], labels: StatementLabels) -> tuple[DecidingStatement, ...]:
     if len(answers) == 1:
-        return tuple([_statement(each) for each in answers[0].decision.statements])
-    seen = dict.fromkeys(statement for answer in answers for statement in answer.decision.statements)
-    return tuple([_statement(each) for each in seen])
+        return tuple([labels.of(each) for each in answers[0].decision.statements])
+    found = {id(each): each for answer in answers for each in answer.decision.statements}
+    return tuple([labels.of(each) for each in found.values()])
 
 
-def _statement(statement: Statement) -> DecidingStatement:
-    return DecidingStatement(
-        statement.sid or f"#{statement.index + 1}", statement.kind, f"{statement.span.file}:{statement.span.line}"
-    )
-
-
-def _reported(answers: Sequence[Answered]) -> tuple[ReportedOutcome, ...]:
+def _reported(answers: Sequence[Answered], labels: StatementLabels) -> tuple[ReportedOutcome, ...]:
     found = []
     for answer in answers:
         reported: Decision | None = answer.decision.reported
         if reported is not None:
             found.append(
-                ReportedOutcome(reported.effect.value, tuple([_statement(each) for each in reported.statements]))
+                ReportedOutcome(reported.effect.value, tuple([labels.of(each) for each in reported.statements]))
             )
     return tuple(found)
 

@@ -49,6 +49,7 @@ _ABOUT_US = frozenset(
     }
 )
 _NOT_SHOWN = frozenset({"RequestId", "HostId", "Endpoint", "Resource"})
+_OURS = frozenset({"content-length", "x-amz-request-id", "x-amz-id-2"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -185,17 +186,10 @@ def begin(exchange: Exchange, status: int, fields: Iterable[tuple[str, str]], le
 
 def answer_fields(exchange: Exchange, answer: UpstreamAnswer) -> list[tuple[str, str]]:
     """Return the header fields of an answer that the client gets, without length and ids."""
-    received = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw)
-    strip = exchange.rules.config.upstream.payload == "unsigned"
-    kept = []
-    for name, value in client_headers(received):
-        folded = name.lower()
-        if folded in ("content-length", "x-amz-request-id", "x-amz-id-2"):
-            continue
-        if strip and is_checksum_field(folded):
-            continue
-        kept.append((name, value))
-    return kept
+    fields = client_headers(answer.headers, _OURS)
+    if exchange.rules.config.upstream.payload == "unsigned":
+        return [(name, value) for name, value in fields if not is_checksum_field(name.lower())]
+    return fields
 
 
 def _length(answer: UpstreamAnswer) -> int | None:

@@ -36,7 +36,9 @@ class ClientReply:
         self.sent = 0
 
     def start(self, status: int, headers: Iterable[tuple[str, str]], length: int | None) -> None:
-        """Make the head, which goes out with the first piece of the body. `length` is the Content-Length to announce, None when it is unknown.
+        """Make the head, which goes out with the first piece of the body.
+
+        `length` is the Content-Length to announce, None when it is unknown.
 
         `headers` must hold neither Content-Length nor connection-level fields. For HEAD, 204 and 304 no
         body follows whatever the length says.

@@ -18,11 +18,12 @@ from proxy.config import Config, load_config
 from proxy.diagnostics import Diagnostic
 from proxy.errors import ConfigError
 from proxy.identity import Identities, Identity
-from proxy.policy.document import Kind
+from proxy.policy.document import Kind, Statement
 from proxy.policy.index import NO_POLICIES, PolicyGroup
 from proxy.policy.principals import Principal
 from proxy.policy.store import PolicySet, load_policies
 from proxy.s3.address import Domains
+from proxy.server.audit import DecidingStatement
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,23 @@ class Caller:
 
 
 ANONYMOUS_CALLER = Caller(None, Principal(), NO_POLICIES)
+
+
+class StatementLabels:
+    """How the decision log names statements: made once for each, and not by its hash, which covers all of it."""
+
+    def __init__(self) -> None:
+        self._labels: dict[int, tuple[Statement, DecidingStatement]] = {}
+
+    def of(self, statement: Statement) -> DecidingStatement:
+        """Return the label of a statement of these rules."""
+        known = self._labels.get(id(statement))
+        if known is None:
+            place = f"{statement.span.file}:{statement.span.line}"
+            label = DecidingStatement(statement.sid or f"#{statement.index + 1}", statement.kind, place)
+            # The statement is kept with its label, so that no other can come to have its id.
+            known = self._labels[id(statement)] = (statement, label)
+        return known[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,7 @@ class Rules:
     """Whether any policy asks about the tags of stored objects."""
     _identities_read_encryption: bool
     _callers: Mapping[str, Caller] = field(repr=False)
+    labels: StatementLabels = field(default_factory=StatementLabels, repr=False)
 
     def reads_encryption(self, bucket: str) -> bool:
         """Tell whether any policy in play looks at what S3 takes at the creation of an upload only.
