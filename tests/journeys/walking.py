@@ -28,6 +28,8 @@ ALICE = Key("AKIAALICE", "alice-secret")
 """May do everything in her account."""
 BOB = Key("AKIABOB", "bob-secret")
 """Has no policy of his own."""
+CAROL = Key("AKIACAROL", "carol-secret")
+"""Has no policy of her own either, but the private bucket's policy knows her."""
 MALLORY = Key("AKIAMALLORY", "mallory-secret")
 """May do everything, in another account."""
 TEMPORARY = Key("ASIAVISITOR", "visitor-secret", "the+visitor/token==")
@@ -66,6 +68,7 @@ def everybody() -> list[Settings]:
     return [
         identity("user/alice", ALICE, "full.yaml"),
         identity("user/bob", BOB),
+        identity("user/carol", CAROL),
         identity("user/mallory", MALLORY, "full.yaml", account="210987654321"),
         identity("role/visitor", TEMPORARY, "full.yaml"),
         identity("role/late", EXPIRED, "full.yaml"),
