@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.conftest import ACCOUNT, Store, free_port, running
 
 CONFIG = """\
-listen: {{host: 127.0.0.1, port: {port}}}
+listen: {{host: 127.0.0.1, port: {port}{listen}}}
 admin: null
 upstream:
   endpoint: {store.endpoint}
@@ -57,13 +57,22 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, store: Store, policy: str = ENCRYPTED_UPLOADS, *, payload: str = "checksums", extra: str = ""
+    folder: Path,
+    store: Store,
+    policy: str = ENCRYPTED_UPLOADS,
+    *,
+    payload: str = "checksums",
+    listen: str = "",
+    extra: str = "",
 ) -> Iterator[Served]:
-    """Run the proxy in front of `store`; its files are in `folder`, `extra` is added to its configuration."""
+    """Run the proxy in front of `store`; its files are in `folder`.
+
+    `listen` goes into the listener's settings, `extra` to the end of the configuration.
+    """
     port = free_port()
     (folder / "full-access.yaml").write_text(FULL_ACCESS)
     (folder / "policy.yaml").write_text(policy)
     config = folder / "config.yaml"
-    config.write_text(CONFIG.format(port=port, store=store, payload=payload, account=ACCOUNT) + extra)
+    config.write_text(CONFIG.format(port=port, store=store, payload=payload, account=ACCOUNT, listen=listen) + extra)
     with running([sys.executable, "-m", "proxy", "serve", "--config", str(config)], port):
         yield Served(f"http://127.0.0.1:{port}", folder / "decisions.jsonl")
