@@ -114,6 +114,7 @@ class Upstream:
     credentials: AccessKey | None = None
     tls: UpstreamTls = UpstreamTls()
     payload: Literal["checksums", "unsigned", "signed-chunks"] = "checksums"
+    keys: Literal["cleaned", "literal"] = "cleaned"
     connections: int = 256
     connect_seconds: float = 5
     idle_seconds: float = 60

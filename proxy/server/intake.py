@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from proxy.access.body_facts import NO_FACTS, BodyFacts
+from proxy.access.cleaned import clean_key
 from proxy.access.connection import Connection
 from proxy.access.form import form_upload
 from proxy.access.questions import Question
@@ -154,7 +155,8 @@ def refuse_reserved(asked: Iterable[Question], rules: Rules) -> None:
     """Refuse requests that would touch what the proxy keeps for itself on the store."""
     prefix = rules.config.upstream.state.prefix
     for question in asked:
-        if question.target is not None and is_reserved(question.target.key, prefix):
+        target = question.target
+        if target is not None and (is_reserved(target.key, prefix) or is_reserved(clean_key(target.key), prefix)):
             raise S3Error("AccessDenied", f"Keys that begin with {prefix} are reserved.")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import perf_counter
 
+from proxy.access.cleaned import judged_cleaned
 from proxy.access.questions import (
     Question,
     Target,
@@ -37,6 +38,8 @@ class Judge:
     async def judge(self, exchange: Exchange, asked: tuple[Question, ...]) -> Authorized:
         """Return what may go on; raises `S3Error` AccessDenied, or ServiceUnavailable without a needed look-up."""
         rules, caller = exchange.rules, exchange.caller
+        if rules.config.upstream.keys == "cleaned":
+            asked = judged_cleaned(asked)
         looked_up: dict[Target, Tags] = {}
         if rules.reads_existing_tags:
             asked = tuple([await self._with_tags(question, rules, caller, looked_up) for question in asked])
