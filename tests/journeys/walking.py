@@ -83,6 +83,7 @@ class Walk:
     folder: Path
     context: ssl.SSLContext | None = None
     admin: str = ""
+    pid: int = 0
 
     @property
     def host(self) -> str:
@@ -189,5 +190,6 @@ def walking(
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     scheme = "https" if "tls" in config["listen"] else "http"
-    with running([sys.executable, "-m", "proxy", "serve", "--config", str(path)], port, folder / "stderr.txt"):
-        yield Walk(f"{scheme}://127.0.0.1:{port}", folder, context, f"http://127.0.0.1:{admin}")
+    command = [sys.executable, "-m", "proxy", "serve", "--config", str(path)]
+    with running(command, port, folder / "stderr.txt") as process:
+        yield Walk(f"{scheme}://127.0.0.1:{port}", folder, context, f"http://127.0.0.1:{admin}", process.pid)
