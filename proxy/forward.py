@@ -9,8 +9,8 @@ thing of a client's that becomes one, so a request that nobody authorised cannot
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -21,11 +21,15 @@ from proxy.auth.credential import Credential
 from proxy.auth.sign import sign_v4
 from proxy.identity import Identity
 from proxy.payload import Framing
-from proxy.s3.checksums import Buffer
+from proxy.s3.checksums import EMPTY_SHA256, Buffer
 from proxy.s3.forwarding import upstream_headers, upstream_path, upstream_query
 from proxy.s3.request import S3Request
 
 Body = bytes | AsyncIterator[Buffer]
+
+
+def _no_body(signer: ChunkSigner | None) -> Body:
+    return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One of several requests that an operation of a client's takes. Its fields are lower-case."""
+
+    method: str
+    bucket: str
+    key: str
+    query: tuple[tuple[str, str], ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    payload_hash: str = EMPTY_SHA256
+    make_body: Callable[[ChunkSigner | None], Body] = _no_body
+
+
+@dataclass(frozen=True, slots=True)
 class Forwarder:
     """Prepares requests for one store. `credential` returns the proxy's own key as it is now."""
 
@@ -100,6 +117,23 @@ class Forwarder:
         headers, signer = self._sign(method, path, query, fields, framing.payload_hash, own or self.credential(), now)
         return Prepared(method, _target(path, query), headers, make_body(signer))
 
+    def prepare_step(self, authorized: AuthorizedRequest, step: Step, now: float) -> Prepared:
+        """Prepare a request that a client's operation consists of, under the credential of the client.
+
+        Raises ValueError for an object that no question of the verdict was about: only what was judged is touched.
+        """
+        targets = (answer.question.target for answer in authorized.verdict.answers)
+        if not any(each is not None and (each.bucket, each.key) == (step.bucket, step.key) for each in targets):
+            raise ValueError(f"{authorized.request.operation.name} was not judged for this object")
+        fields = {"accept-encoding": "identity", **step.fields, "host": self.route.host(step.bucket)}
+        if step.method in ("PUT", "POST"):
+            fields.setdefault("content-length", "0")
+        path = upstream_path(step.bucket, step.key, virtual_host=self.route.virtual_host)
+        query = _query(step.query)
+        own = authorized.identity.upstream if authorized.identity is not None else None
+        headers, signer = self._sign(step.method, path, query, fields, step.payload_hash, own or self.credential(), now)
+        return Prepared(step.method, _target(path, query), headers, step.make_body(signer))
+
     def prepare_own(
         self,
         method: str,
@@ -114,7 +148,7 @@ class Forwarder:
         if method in ("PUT", "POST"):
             fields["content-length"] = str(len(body))
         path = upstream_path(bucket, key, virtual_host=self.route.virtual_host)
-        text = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query)
+        text = _query(query)
         payload_hash = sha256(body).hexdigest()
         headers, _ = self._sign(method, path, text, fields, payload_hash, self.credential(), now)
         return Prepared(method, _target(path, text), headers, body)
@@ -132,6 +166,10 @@ class Forwarder:
         pairs = tuple(fields.items())
         signed = sign_v4(method, path, query, pairs, payload_hash, credential, self.route.region, now)
         return pairs + signed.headers, signed.chunk_signer
+
+
+def _query(pairs: Iterable[tuple[str, str]]) -> str:
+    return "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs)
 
 
 def _target(path: str, query: str) -> str:

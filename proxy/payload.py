@@ -58,7 +58,7 @@ MAX_UPLOAD = 5 << 30
 """S3's limit for one PUT, part or form.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 
-_FRAMING = frozenset(
+FRAMING = frozenset(
     {
         "content-encoding",
         "content-length",
@@ -70,8 +70,8 @@ _FRAMING = frozenset(
 )
 _SDK = "x-amz-sdk-checksum-algorithm"
 _VALUES = frozenset(BY_FIELD) | {_SDK}
-_ALL_CHECKSUMS = _VALUES | NOT_CHECKSUMS
-_LOCK = frozenset({"x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"})
+ALL_CHECKSUMS = _VALUES | NOT_CHECKSUMS
+LOCK = frozenset({"x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"})
 _TRAILING = frozenset({PayloadMode.SIGNED_CHUNKS_TRAILER, PayloadMode.UNSIGNED_TRAILER})
 _SIGNED = PayloadMode.SIGNED_CHUNKS.value
 _SIGNED_TRAILER = PayloadMode.SIGNED_CHUNKS_TRAILER.value
@@ -80,7 +80,7 @@ _UNSIGNED_TRAILER = PayloadMode.UNSIGNED_TRAILER.value
 # Its checksum fields describe the object that it makes, not its own body.
 _OF_OBJECT = "CompleteMultipartUpload"
 # Added where S3 demands a checksum and the client sent none that can go on; every store knows it.
-_ADDED = ALGORITHMS["CRC32"]
+ADDED = ALGORITHMS["CRC32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ class StreamPlan:
         """Return the machine that takes the body as received; a plan with signatures serves once."""
         decoder = None
         if self.payload.mode.aws_chunked:
-            decoder = _make_decoder(self.payload, self.length, self.declared, self.chunk_verifier)
+            decoder = make_decoder(self.payload, self.length, self.declared, self.chunk_verifier)
         verifier = Verifier(self.declared, self.trailers)
         return VerifiedBody(self.length, decoder, verifier, self._encoder(signer), self.trailers)
 
     def _encoder(self, signer: ChunkSigner | None) -> Encoder:
-        sizes = _trailer_sizes(self.trailers)
+        sizes = trailer_sizes(self.trailers)
         if self.signs_chunks:
             if signer is None:
                 raise ValueError("chunks cannot be signed without a signer")
@@ -162,21 +162,21 @@ def plan_stream(
         raise S3Error(
             "EntityTooLarge", extras={"ProposedSize": str(length), "MaxSizeAllowed": str(max_length)}, close=True
         )
-    declared = _declared(request, payload)
-    demanded = request.operation.checksum_required or not headers.names().isdisjoint(_LOCK)
+    declared = declared_by(request, payload)
+    demanded = request.operation.checksum_required or not headers.names().isdisjoint(LOCK)
     keep = upstream != "unsigned" or (demanded and "content-md5" not in headers)
     trailers = declared.trailers if keep else ()
     if demanded and not declared.guards_body:
-        trailers = (_ADDED,)
+        trailers = (ADDED,)
     content_length, payload_hash = _outgoing(length, payload, upstream, trailers)
-    drop = _FRAMING if keep else _FRAMING | _ALL_CHECKSUMS
+    drop = FRAMING if keep else FRAMING | ALL_CHECKSUMS
     added = [("content-length", str(content_length))]
     chunked = payload_hash.startswith("STREAMING-")
     if chunked:
         added.append(("x-amz-decoded-content-length", str(length)))
     if trailers:
         added.append(("x-amz-trailer", ",".join(algorithm.header for algorithm in trailers)))
-    added += _content_encoding(headers, chunked=chunked)
+    added += content_encoding(headers, chunked=chunked)
     framing = Framing(payload_hash, drop, tuple(added))
     return StreamPlan(length, content_length, framing, declared, trailers, payload, claim.chunk_signer)
 
@@ -213,11 +213,11 @@ def verify_buffered(request: S3Request, claim: Claim, received: bytes) -> bytes:
         if payload.sha256 not in (None, EMPTY_SHA256):
             verify_body(parse_declared(Headers(), payload.sha256), b"")
         return b""
-    declared = _declared(request, payload)
+    declared = declared_by(request, payload)
     if not payload.mode.aws_chunked:
         verify_body(declared, received)
         return received
-    decoder = _make_decoder(payload, body_length(request.headers, payload), declared, claim.chunk_signer)
+    decoder = make_decoder(payload, body_length(request.headers, payload), declared, claim.chunk_signer)
     content = b"".join(decoder.feed(received))
     verify_body(declared, content, decoder.finish())
     return content
@@ -233,13 +233,13 @@ def plan_buffered(
     """
     headers, operation = request.headers, request.operation
     keep = upstream != "unsigned"
-    drop = _FRAMING if keep else _FRAMING | _ALL_CHECKSUMS
-    added = _content_encoding(headers, chunked=False)
+    drop = FRAMING if keep else FRAMING | ALL_CHECKSUMS
+    added = content_encoding(headers, chunked=False)
     if operation.body == "none":
         if request.head.method in ("PUT", "POST"):
             added.append(("content-length", "0"))
         return BufferedPlan(b"", Framing(EMPTY_SHA256, drop, tuple(added)))
-    declared = _declared(request, claim.payload)
+    declared = declared_by(request, claim.payload)
     if operation.name == _OF_OBJECT and not keep:
         stripped = strip_checksum_elements(body)
         rewritten, body = rewritten or stripped != body, stripped
@@ -255,7 +255,8 @@ def plan_buffered(
     return BufferedPlan(body, Framing(hashlib.sha256(body).hexdigest(), drop, tuple(added)))
 
 
-def _declared(request: S3Request, payload: PayloadHash) -> Declared:
+def declared_by(request: S3Request, payload: PayloadHash) -> Declared:
+    """Return what a request declares about its body, by header and by signature."""
     return parse_declared(
         request.headers,
         payload.sha256,
@@ -264,9 +265,10 @@ def _declared(request: S3Request, payload: PayloadHash) -> Declared:
     )
 
 
-def _make_decoder(
+def make_decoder(
     payload: PayloadHash, length: int, declared: Declared, verifier: ChunkVerifier | None
 ) -> ChunkedDecoder:
+    """Return what undoes aws-chunked; `length` is that of the content."""
     if payload.mode.signed_chunks and verifier is None:
         raise ValueError("signed chunks need the verifier of the claim")
     return ChunkedDecoder(
@@ -282,17 +284,18 @@ def _outgoing(
 ) -> tuple[int, str]:
     """Return the exact length upstream, and what is signed there."""
     if upstream == "signed-chunks":
-        return signed_length(length, _trailer_sizes(trailers)), _SIGNED_TRAILER if trailers else _SIGNED
+        return signed_length(length, trailer_sizes(trailers)), _SIGNED_TRAILER if trailers else _SIGNED
     if trailers:
-        return UnsignedEncoder(length, _trailer_sizes(trailers)).content_length, _UNSIGNED_TRAILER
+        return UnsignedEncoder(length, trailer_sizes(trailers)).content_length, _UNSIGNED_TRAILER
     return length, payload.sha256 or _UNSIGNED
 
 
-def _trailer_sizes(trailers: tuple[Algorithm, ...]) -> dict[str, int]:
+def trailer_sizes(trailers: tuple[Algorithm, ...]) -> dict[str, int]:
+    """Return the length of each trailer's value."""
     return {algorithm.header: algorithm.text_size for algorithm in trailers}
 
 
-def _content_encoding(headers: Headers, *, chunked: bool) -> list[tuple[str, str]]:
+def content_encoding(headers: Headers, *, chunked: bool) -> list[tuple[str, str]]:
     """Return Content-Encoding without the client's framing and with ours, or nothing if nothing is left."""
     value = headers.joined("content-encoding")
     if value is None and not chunked:

@@ -16,7 +16,7 @@ FLOORS = (
     ("clock", "config", "diagnostics", "errors", "schemas", "yamldoc"),
     ("s3",),
     ("auth", "envelope", "identity", "policy"),
-    ("access", "forward", "payload", "rewrite"),
+    ("access", "forward", "payload", "rewrite", "sealing"),
     ("keys",),
     ("server",),
     ("__main__", "cli"),

@@ -18,11 +18,14 @@ from proxy.auth.credential import forget_signing_keys
 from proxy.clock import SystemClock
 from proxy.config import Config, Log
 from proxy.diagnostics import render
+from proxy.envelope.entropy import SystemEntropy
 from proxy.errors import ConfigError
 from proxy.forward import Forwarder, Route
 from proxy.server.audit import AuditSink, DecisionLog, DecisionRecord
 from proxy.server.control import Control
 from proxy.server.credentials import LOOK_SECONDS, UpstreamCredentials
+from proxy.server.envelope.desk import LocalDesk
+from proxy.server.envelope.keys import Capsules
 from proxy.server.health import Health, kept, reachable
 from proxy.server.listener import S3Listener
 from proxy.server.metrics import Metrics
@@ -77,6 +80,7 @@ class S3Worker:
             lambda: self._reloader.current,
             self._store,
             Uploads(self._store, lambda: self._reloader.current.config.upstream.state),
+            Capsules(LocalDesk(SystemEntropy()), SystemEntropy()),
             self._log or _NO_LOG,
             self._metrics,
             self._clock,

@@ -99,6 +99,7 @@ FAMILIES: tuple[Family, ...] = (
         (),
         _UPSTREAM_SECONDS,
     ),
+    Family("integrity_failures", "counter", "Stored objects that failed verification, by what failed", ("where",)),
     Family("audit_events", "counter", "Records given to a log of decisions", ("sink", "result")),
     Family("worker_restarts", "counter", "Times a crashed worker process was started again"),
     Family("config_last_reload_successful", "min gauge", "1 if the last reload worked, 0 if an older state serves on"),
@@ -122,6 +123,7 @@ class Metrics:
         "_evaluation",
         "_first_byte",
         "_in_flight",
+        "_integrity",
         "_policy_info",
         "_reload",
         "_requests",
@@ -139,6 +141,7 @@ class Metrics:
         self._decisions = self._cells["policy_decisions"]
         self._upstream = self._cells["upstream_requests"]
         self._audit = self._cells["audit_events"]
+        self._integrity = self._cells["integrity_failures"]
         self._policy_info = self._cells["policy_info"]
         self._first_byte = self._single("time_to_first_byte_seconds")
         self._evaluation = self._single("policy_evaluation_seconds")
@@ -201,6 +204,10 @@ class Metrics:
         _count(self._upstream, ("error" if status is None else str(status),))
         self._upstream_seconds[bisect_left(_UPSTREAM_SECONDS, seconds)] += 1.0
         self._upstream_seconds[-1] += seconds
+
+    def integrity_failed(self, where: str) -> None:
+        """A stored object failed verification; `where` is the label of the `IntegrityError`."""
+        _count(self._integrity, (where,))
 
     def audited(self, sink: str, ok: bool) -> None:
         """A record was written to `sink`, or was lost."""

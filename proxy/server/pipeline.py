@@ -19,7 +19,7 @@ from proxy.access.connection import Connection, resolve
 from proxy.access.questions import questions
 from proxy.access.verdict import refusals
 from proxy.clock import Clock
-from proxy.errors import S3Error
+from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.payload import verify_buffered
 from proxy.rewrite import complete
@@ -28,6 +28,9 @@ from proxy.s3.request import S3Request, recognise
 from proxy.server.answers import Answers
 from proxy.server.audit import AuditSink
 from proxy.server.body import ClientBody
+from proxy.server.envelope.damage import damaged
+from proxy.server.envelope.keys import Capsules
+from proxy.server.envelope.sealed import SealedBuckets, proxy_keys
 from proxy.server.exchange import CLIENT_GONE, Exchange
 from proxy.server.intake import (
     STREAMS,
@@ -56,13 +59,21 @@ class Pipeline:
     """Walks requests from the client to the store and back."""
 
     def __init__(
-        self, rules: Callable[[], Rules], store: Store, uploads: Uploads, log: AuditSink, metrics: Metrics, clock: Clock
+        self,
+        rules: Callable[[], Rules],
+        store: Store,
+        uploads: Uploads,
+        capsules: Capsules,
+        log: AuditSink,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._rules = rules
         self._store = store
         self._uploads = uploads
         self._judge = Judge(store, metrics)
         self._answers = Answers(uploads, self._judge)
+        self._sealed = SealedBuckets(store, capsules, self._answers)
         self._decisions = log
         self._metrics = metrics
         self._clock = clock
@@ -94,6 +105,9 @@ class Pipeline:
             problem = error
         except UpstreamError as error:
             problem = S3Error("ServiceUnavailable", headers={"Retry-After": "1"}, detail=str(error))
+        except IntegrityError as error:
+            self._metrics.integrity_failed(error.where)
+            problem = damaged(exchange, error)
         except (ConnectionError, CancelledError):
             exchange.status = exchange.status or CLIENT_GONE
             exchange.detail = exchange.detail or "the client left"
@@ -165,12 +179,16 @@ class Pipeline:
             exchange.time,
             facts=asked.facts,
             upload=upload,
+            own=proxy_keys(rules, request),
         )
         refuse_reserved(found, rules)
         return AuthorizedRequest(request, asked.claim, identity, await self._judge.judge(exchange, found))
 
     async def _forward(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Send what was authorised, and answer with what comes back."""
+        sealed = self._sealed.handler(exchange, asked.request)
+        if sealed is not None:
+            return await sealed(exchange, asked, authorized)
         if asked.request.operation.body in STREAMS:
             prepared = prepare_upload(exchange, self._store, authorized, asked.form)
             answer = await self._store.send(prepared)

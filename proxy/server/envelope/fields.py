@@ -1,0 +1,33 @@
+"""Request fields on their way to the store, where an object is encrypted: what clients say about the
+plaintext is kept back or translated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.envelope.etags import unmark_etag
+from proxy.s3.checksum_elements import is_checksum_field
+from proxy.s3.etags import map_etags
+from proxy.s3.forwarding import upstream_headers
+from proxy.s3.headers import Headers
+from proxy.sealing import SSE
+
+_ETAGS = ("if-match", "if-none-match", "x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match")
+_KEPT_BACK = frozenset({"range", "content-md5", "x-amz-copy-source-range"})
+
+
+def stored_fields(headers: Headers) -> dict[str, str]:
+    """Return the fields of a request on an encrypted object, without ranges, checksums and encryption."""
+    kept = {
+        name: value
+        for name, value in upstream_headers(headers).items()
+        if name not in _KEPT_BACK and not name.startswith((SSE, f"x-amz-copy-source-{SSE[6:]}"))
+        and not is_checksum_field(name)
+    }  # fmt: skip
+    return {**kept, **conditions(headers)}
+
+
+def conditions(headers: Headers) -> Mapping[str, str]:
+    """Return the conditions on ETags as the store knows them."""
+    found = ((name, headers.joined(name)) for name in _ETAGS)
+    return {name: map_etags(value, unmark_etag) for name, value in found if value is not None}

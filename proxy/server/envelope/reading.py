@@ -1,0 +1,187 @@
+"""GetObject and HeadObject: one request to the store for an object of one part, whatever the range.
+
+What kind of object it is shows in the answer's own metadata, so nothing is asked beforehand.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from proxy.envelope.capsule import Kind, ObjectKeys
+from proxy.envelope.checksum import open_checksum
+from proxy.envelope.frames import FrameOpener
+from proxy.envelope.ranges import Wanted, backend_range, locate, span
+from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
+from proxy.envelope.sizes import multipart_plain_size, part_count_of
+from proxy.errors import IntegrityError, S3Error
+from proxy.forward import AuthorizedRequest, Step
+from proxy.s3.ranges import ByteRange, parse_range
+from proxy.server.answers import Answers
+from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.fields import stored_fields
+from proxy.server.envelope.keys import Capsules, Fields, Place
+from proxy.server.envelope.passage import opened, send
+from proxy.server.exchange import Exchange
+from proxy.server.intake import Asked
+from proxy.server.relay import answer_fields, begin, relay
+from proxy.server.store import Store
+from proxy.server.upstream import UpstreamAnswer
+
+
+class Reader:
+    """Answers for stored objects."""
+
+    def __init__(self, store: Store, capsules: Capsules, answers: Answers) -> None:
+        self._store = store
+        self._capsules = capsules
+        self._answers = answers
+
+    async def get(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
+        """Answer GetObject."""
+        request = authorized.request
+        if "partNumber" in request.parameters:
+            raise S3Error("NotImplemented", "Single parts of encrypted objects are not served.")
+        wanted = parse_range(request.headers.get("range"))
+        answer = await self.ask(exchange, authorized, wanted)
+        try:
+            found = conceal(answer)
+            if answer.status == 416:
+                # The store measures in stored bytes, and says nothing about the object.
+                answer.close()
+                answer = await self.ask(exchange, authorized, None)
+                found = conceal(answer)
+            if answer.status >= 300:
+                return await self._answers.reply(exchange, authorized, answer)
+            if found.value is None:
+                return await self._plain(exchange, authorized, wanted, answer)
+            place = self._place(exchange, authorized)
+            envelope = parse_envelope(found.value)
+            if envelope.kind is Kind.MULTIPART:
+                raise S3Error("NotImplemented", "Multipart objects are not served.")
+            return await self._single(exchange, authorized, place, wanted, answer, found, envelope)
+        finally:
+            answer.close()
+
+    async def head(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
+        """Answer HeadObject; nothing of the object is verified, as nothing of it is shown."""
+        answer = await self.ask(exchange, authorized, None)
+        try:
+            found = conceal(answer)
+            if answer.status >= 300:
+                return await self._answers.reply(exchange, authorized, answer)
+            place = self._place(exchange, authorized)
+            if found.value is None:
+                self._admit_plain(exchange, place)
+                return await relay(exchange, answer)
+            envelope = parse_envelope(found.value)
+            plain = _shown_size(envelope, found)
+            fields = [*answer_fields(exchange, answer), *self._capsules.describe(exchange, place, envelope.capsule)]
+            if found.checksum is not None and _wants_checksum(authorized):
+                keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
+                fields += _checksum(found, keys)
+            exchange.answered(200, answer.headers)
+            wanted = parse_range(authorized.request.headers.get("range"))
+            status, length = 200, plain
+            if wanted is not None:
+                first, last = wanted.resolve(plain)
+                status, length = 206, last - first + 1
+                fields.append(("Content-Range", f"bytes {first}-{last}/{plain}"))
+            begin(exchange, status, fields, length)
+            return await exchange.reply.finish()
+        finally:
+            answer.close()
+
+    async def ask(self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None) -> UpstreamAnswer:
+        """Ask the store for the object, with the stored bytes that a range of a single-part one needs."""
+        request = authorized.request
+        fields = stored_fields(request.headers)
+        if wanted is not None:
+            limits = Wanted(wanted.first, wanted.last if wanted.first is not None else wanted.suffix)
+            fields["range"] = backend_range(limits)
+        query = tuple((name, value) for name, value in request.parameters.items() if name != "partNumber")
+        step = Step(request.head.method, request.bucket or "", request.key or "", query, fields)
+        return await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
+
+    async def _single(
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        place: Place,
+        wanted: ByteRange | None,
+        answer: UpstreamAnswer,
+        found: Found,
+        envelope: Envelope,
+    ) -> web.StreamResponse:
+        plain = plain_size_of_body(found.size)
+        first, last = wanted.resolve(plain) if wanted is not None else (0, plain - 1)
+        keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
+        key = open_body_header(envelope.body_header, keys)
+        fields = [*answer_fields(exchange, answer), *self._capsules.describe(exchange, place, envelope.capsule)]
+        exchange.answered(answer.status, answer.headers)
+        if wanted is None:
+            if found.checksum is not None and _wants_checksum(authorized):
+                fields += _checksum(found, keys)
+            opener = FrameOpener(key, plain, allocate=bytearray)
+            return await send(exchange, 200, fields, plain, opened(answer, opener, 0, found.size))
+        frames = span(first, last, plain)
+        skip = locate(frames, found.start, found.length)
+        fields.append(("Content-Range", f"bytes {first}-{last}/{plain}"))
+        plaintext = opened(answer, frames.opener(key, allocate=bytearray), skip, frames.stored_size)
+        return await send(exchange, 206, fields, last - first + 1, plaintext)
+
+    async def _plain(
+        self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None, answer: UpstreamAnswer
+    ) -> web.StreamResponse:
+        """Answer with an object that was stored without encryption, where the bucket allows that."""
+        self._admit_plain(exchange, self._place(exchange, authorized))
+        if wanted is None:
+            return await relay(exchange, answer)
+        answer.close()
+        request = authorized.request
+        fields = {**stored_fields(request.headers), "range": str(wanted)}
+        step = Step("GET", request.bucket or "", request.key or "", tuple(request.parameters.items()), fields)
+        answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
+        try:
+            extent = answer.headers.joined("content-range")
+            found = conceal(answer)
+            if found.value is not None or answer.status >= 300:
+                return await self._answers.reply(exchange, authorized, answer)
+            exchange.answered(answer.status, answer.headers)
+            shown = [("Content-Range", extent)] if extent is not None else []
+            begin(exchange, answer.status, [*answer_fields(exchange, answer), *shown], found.length)
+            while data := await answer.read():
+                await exchange.reply.write(data)
+            return await exchange.reply.finish()
+        finally:
+            answer.close()
+
+    def _admit_plain(self, exchange: Exchange, place: Place) -> None:
+        if not exchange.rules.config.bucket(place.bucket).encryption.read_plaintext:
+            raise IntegrityError("unmarked", "the object is not encrypted, as its bucket demands")
+
+    def _place(self, exchange: Exchange, authorized: AuthorizedRequest) -> Place:
+        request = authorized.request
+        return self._capsules.place(exchange, request.bucket or "", request.key or "")
+
+
+def _shown_size(envelope: Envelope, found: Found) -> int:
+    if envelope.kind is Kind.SINGLE:
+        return plain_size_of_body(found.size)
+    count = part_count_of(found.etag)
+    size = multipart_plain_size(found.size, count) if count is not None else None
+    if size is None:
+        raise IntegrityError("size", "no multipart object has this length and part count")
+    return size
+
+
+def _wants_checksum(authorized: AuthorizedRequest) -> bool:
+    return (authorized.request.headers.get("x-amz-checksum-mode") or "").upper() == "ENABLED"
+
+
+def _checksum(found: Found, keys: ObjectKeys) -> Fields:
+    """Return the fields of the checksum that the client sent with the object."""
+    if found.checksum is None:
+        return []
+    text, _, kind = open_checksum(found.checksum, keys).partition(";")
+    name, _, value = text.partition("=")
+    return [(f"x-amz-checksum-{name}", value), ("x-amz-checksum-type", kind)]

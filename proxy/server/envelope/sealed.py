@@ -1,0 +1,120 @@
+"""Which operation on an encrypted bucket goes where: one table, and nothing falls through it.
+
+An operation that is not named here is refused: it could return stored bytes, or store what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from aiohttp import web
+
+from proxy.access.kms import KEY_ID_HEADER
+from proxy.errors import S3Error
+from proxy.forward import AuthorizedRequest
+from proxy.rewrite import MAKES_OBJECT
+from proxy.s3.copy_source import parse_copy_source
+from proxy.s3.request import S3Request
+from proxy.server.answers import Answers
+from proxy.server.envelope.keys import Capsules
+from proxy.server.envelope.reading import Reader
+from proxy.server.envelope.writing import Writer
+from proxy.server.exchange import Exchange
+from proxy.server.intake import Asked
+from proxy.server.rules import Rules
+from proxy.server.store import Store
+from proxy.server.uploads import CONTINUES
+
+Handler: TypeAlias = Callable[[Exchange, Asked, AuthorizedRequest], Awaitable[web.StreamResponse]]
+
+# Neither their request nor their answer holds bytes, sizes or ETags of objects.
+_UNTOUCHED = frozenset(
+    {
+        "CorsPreflight",
+        "CreateBucket",
+        "DeleteBucket",
+        "HeadBucket",
+        "DeleteObjectTagging",
+        "GetObjectAcl",
+        "GetObjectLegalHold",
+        "GetObjectRetention",
+        "GetObjectTagging",
+        "PutObjectAcl",
+        "PutObjectLegalHold",
+        "PutObjectRetention",
+        "PutObjectTagging",
+    }
+)
+
+_LISTINGS = frozenset({"delete", "uploads", "versions"})
+
+_NO_KEYS: Mapping[str, str] = MappingProxyType({})
+_PLAIN: Mapping[str, str] = MappingProxyType({"s3w:envelope": "false"})
+_SEALED: Mapping[str, str] = MappingProxyType({"s3w:envelope": "true"})
+
+
+class SealedBuckets:
+    """Takes over the operations on buckets in envelope mode."""
+
+    def __init__(self, store: Store, capsules: Capsules, answers: Answers) -> None:
+        reader, writer = Reader(store, capsules, answers), Writer(store, capsules, answers)
+        self._handlers: Mapping[str, Handler] = {
+            "GetObject": reader.get,
+            "HeadObject": reader.head,
+            "PostObject": writer.put,
+            "PutObject": writer.put,
+        }
+
+    def handler(self, exchange: Exchange, request: S3Request) -> Handler | None:
+        """Return who answers a request; None when its bucket is none of ours and it goes on as it is.
+
+        Raises `S3Error` NotImplemented for what cannot be done to encrypted objects.
+        """
+        if not concerns(exchange.rules, request):
+            return None
+        operation = request.operation
+        handler = self._handlers.get(operation.name)
+        if handler is None and not _is_untouched(request):
+            raise S3Error("NotImplemented", f"{operation.name} is not supported on encrypted buckets.", close=True)
+        return handler
+
+
+def concerns(rules: Rules, request: S3Request) -> bool:
+    """Tell whether a request reads or writes a bucket in envelope mode."""
+    if request.bucket is None:
+        return False
+    if is_sealed(rules, request.bucket):
+        return True
+    if not request.operation.copies:
+        return False
+    return is_sealed(rules, parse_copy_source(request.headers.get("x-amz-copy-source") or "").bucket)
+
+
+def proxy_keys(rules: Rules, request: S3Request) -> Mapping[str, str]:
+    """Return the condition keys that tell whether, and under which key, the proxy encrypts what a request writes."""
+    operation, bucket = request.operation, request.bucket
+    if bucket is None or (operation.name not in MAKES_OBJECT and operation.name not in CONTINUES):
+        return _NO_KEYS
+    if not is_sealed(rules, bucket):
+        return _PLAIN
+    if operation.name in CONTINUES:
+        return _SEALED
+    named = request.headers.get(KEY_ID_HEADER)
+    key = rules.config.keys.get(rules.config.bucket(bucket).encryption.key or "")
+    arn = rules.access.kms.key_arn(named) if named is not None else key.arn if key is not None else ""
+    return {**_SEALED, "s3w:envelopekeyid": arn}
+
+
+def is_sealed(rules: Rules, bucket: str) -> bool:
+    """Tell whether the proxy encrypts what is in a bucket."""
+    return rules.config.bucket(bucket).encryption.mode == "envelope"
+
+
+def _is_untouched(request: S3Request) -> bool:
+    operation = request.operation
+    if operation.name in _UNTOUCHED:
+        return True
+    # Settings of a bucket: lifecycle, tags, logging. They act on stored bytes and never return them.
+    return operation.scope == "bucket" and bool(operation.subresource) and operation.subresource not in _LISTINGS
