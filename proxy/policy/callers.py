@@ -52,9 +52,9 @@ class Caller:
         principal = self.principal
         if principal.anonymous:
             return "anonymous"
-        name = principal.arn or principal.service or principal.federated or ""
-        whose = "the owner's account" if principal.account == self.owner else "another account"
-        return f"{name}, in {whose}" if self.named else f"others in {whose}, such as {name}"
+        where = "same account as the bucket" if principal.account == self.owner else "another account"
+        name = principal.arn or principal.service or principal.federated
+        return f"{name if self.named else 'others'} ({where})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,11 @@ def _owners(principal: Principal, accounts: Sequence[str]) -> Iterator[str]:
 
 def _accounts(conditions: Sequence[Condition]) -> tuple[str, ...]:
     lines, _ = condition_lines(condition for condition in conditions if condition.operator.family != "Null")
-    return find_cells(lines, [_DIGITS]).texts if lines else ()
+    if not lines:
+        return ()
+    first = find_cells(lines, [_DIGITS]).texts
+    # A second one of each cell, for callers whose own account is the first.
+    return find_cells([*lines, *map(text_line, first)], [_DIGITS]).texts
 
 
 def _keys(principal: Principal, arn: str, owner: str) -> dict[str, ContextValue]:
@@ -170,7 +174,9 @@ def _arns(elements: Sequence[Principals], by_key: Mapping[str, list[Condition]])
         if ":assumed-role/" in value:
             role = value.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/").rpartition("/")[0]
             lines.append(text_line(role))
-    account_lines, _ = condition_lines(c for c in by_key["aws:principalaccount"] if c.operator.family == "String")
+    # The owner's account counts here too: a caller may be of it.
+    whose = ("aws:principalaccount", "aws:resourceaccount", "s3:resourceaccount")
+    account_lines, _ = condition_lines(c for key in whose for c in by_key[key] if c.operator.family == "String")
     account_lines += [text_line(account) for account in accounts]
     shapes: list[Line] = []
     for partition in partitions:
