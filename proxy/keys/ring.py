@@ -33,7 +33,7 @@ class MasterKey:
 
     async def wrap(self, data_key: bytes, context: Context) -> Edk:
         """Wrap a data key; raises `S3Error` KMS.DisabledException or ServiceUnavailable."""
-        self._refuse_disabled()
+        self.refuse_disabled()
         edk = await self.service.wrap(data_key, context)
         if not self.service.is_remote:
             self.observe(self.service.provider, "wrap", "ok")
@@ -46,7 +46,7 @@ class MasterKey:
         """
         if not self.service.names(edk):
             return None
-        self._refuse_disabled()
+        self.refuse_disabled()
         try:
             data_key = await self.service.unwrap(edk, context)
         except IntegrityError:
@@ -61,7 +61,8 @@ class MasterKey:
         """Tell whether `edk` says that this key wrapped it."""
         return self.service.names(edk)
 
-    def _refuse_disabled(self) -> None:
+    def refuse_disabled(self) -> None:
+        """Raise `S3Error` KMS.DisabledException for a disabled key."""
         if not self.enabled:
             raise S3Error("KMS.DisabledException", f"{self.arn} is disabled.")
 

@@ -1,0 +1,257 @@
+"""Bucket keys (KEKs): one key of a bucket's own, wrapped by the master key, that wraps many objects.
+
+A KEK is stored as an ordinary complete Encryption SDK message whose plaintext is the 32-byte key, bound
+to the bucket's name, with one EDK for its master key and one for an optional offline recovery key. So
+the master key is asked once per KEK rather than once per object, and rotating it rewrites one small
+document. Each process makes KEKs of its own, so that it alone counts what they wrap.
+
+Who may use a KEK is who may use its master key: ask about `Kek.key`, cached or not.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html (the same idea at AWS)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from proxy.clock import Clock
+from proxy.config import KekSettings, State
+from proxy.envelope.context import ARN_NAME, Context
+from proxy.envelope.entropy import Entropy
+from proxy.envelope.frames import open_whole, seal_whole
+from proxy.envelope.keyring import KEY_SIZE, NONCE_SIZE, PROVIDER, AesKeyring, Edk, aes_info_prefix
+from proxy.envelope.message import DataKey, Header, open_header, parse_header
+from proxy.envelope.sizes import FRAME
+from proxy.errors import IntegrityError, S3Error
+from proxy.keys.ring import KeyRing, MasterKey
+
+ID_BYTES = 16
+MAX_CACHED = 1024
+_KIND = "1k"
+_KIND_NAME, _ID_NAME, _CREATED_NAME = "s3w", "s3w-kek", "s3w-created"
+_EDK_PREFIX = b"kek/"
+_INFO_END = aes_info_prefix("")
+_ID_SIZE = ID_BYTES * 2
+_INFO_SIZE = len(_EDK_PREFIX) + _ID_SIZE + len(_INFO_END) + NONCE_SIZE
+
+
+class KekStore(Protocol):
+    """Where KEK documents are kept: small objects of the proxy's own on the backend."""
+
+    async def get(self, bucket: str, key: str) -> bytes | None:
+        """Return an object, None if there is none; raises `S3Error` ServiceUnavailable."""
+        ...
+
+    async def put(self, bucket: str, key: str, body: bytes) -> None:
+        """Write an object; raises `S3Error` ServiceUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KekDocument:
+    """A KEK as stored. Nothing in it is authenticated until it was opened."""
+
+    id: str
+    created: float
+    edks: tuple[Edk, ...]
+    raw: bytes = field(repr=False)
+    _header: Header = field(repr=False)
+
+    def context(self, bucket: str) -> Context:
+        """Return the context that its data key is wrapped under."""
+        return {**self._header.context, ARN_NAME: bucket_arn(bucket)}
+
+    def open(self, data_key: bytes, bucket: str) -> bytes:
+        """Verify everything and return the KEK; raises `IntegrityError`."""
+        key = open_header(self._header, data_key, {ARN_NAME: bucket_arn(bucket)})
+        secret = open_whole(key, self.raw[self._header.size :])
+        if len(secret) != KEY_SIZE:
+            raise IntegrityError("kek", "a bucket key has another length")
+        return secret
+
+
+@dataclass(slots=True)
+class Kek:
+    """A bucket key in memory. The only copy of its secret is the cipher's own, which clears it when freed."""
+
+    id: str
+    key: MasterKey
+    """Its master key: whoever may use that may use this."""
+    created: float
+    keyring: AesKeyring
+    fetched: float
+    used: int = 0
+
+
+def kek_location(state: State, bucket: str, kek_id: str) -> tuple[str, str]:
+    """Return bucket and key of a KEK's document."""
+    return state.bucket or bucket, f"{state.prefix}kek/{kek_id}"
+
+
+def bucket_arn(bucket: str) -> str:
+    """Name a bucket as S3 Bucket Keys do in their encryption context."""
+    return f"arn:aws:s3:::{bucket}"
+
+
+def kek_id(edk: Edk) -> str | None:
+    """Return the id of the KEK that wrapped a data key, None when it was no KEK."""
+    info = edk.key_info
+    if edk.provider_id != PROVIDER or not info.startswith(_EDK_PREFIX) or len(info) != _INFO_SIZE:
+        return None
+    name = info[len(_EDK_PREFIX) : len(_EDK_PREFIX) + _ID_SIZE]
+    is_hex = all(byte in b"0123456789abcdef" for byte in name)
+    return name.decode() if is_hex and info[len(_EDK_PREFIX) + _ID_SIZE :].startswith(_INFO_END) else None
+
+
+def parse_kek(raw: bytes) -> KekDocument:
+    """Read a KEK document; raises `IntegrityError`."""
+    header = parse_header(raw, FRAME)
+    context = header.context
+    created = context.get(_CREATED_NAME, "")
+    if context.get(_KIND_NAME) != _KIND or not (created.isascii() and created.isdigit()):
+        raise IntegrityError("kek", "the document is no bucket key")
+    return KekDocument(context.get(_ID_NAME, ""), float(created), header.edks, raw, header)
+
+
+async def seal_kek(
+    id: str, secret: bytes, created: float, bucket: str, masters: Sequence[MasterKey], entropy: Entropy
+) -> bytes:
+    """Write a fresh document for a KEK under each of `masters`; raises as `MasterKey.wrap` does."""
+    data_key = DataKey(entropy)
+    stored = {_KIND_NAME: _KIND, _ID_NAME: id, _CREATED_NAME: str(int(created))}
+    required = {ARN_NAME: bucket_arn(bucket)}
+    edks = [await master.wrap(data_key.plaintext, {**stored, **required}) for master in masters]
+    header, sealing = data_key.seal_header(MappingProxyType(stored), edks, FRAME, required)
+    return header + seal_whole(sealing, secret)
+
+
+class BucketKeks:
+    """The KEKs that this process wrote or read, kept for a bounded time and a bounded number of uses."""
+
+    def __init__(
+        self,
+        ring: Callable[[], KeyRing],
+        store: KekStore,
+        state: Callable[[], State],
+        entropy: Entropy,
+        clock: Clock,
+    ) -> None:
+        self._ring = ring
+        self._store = store
+        self._state = state
+        self._entropy = entropy
+        self._clock = clock
+        self._writing: dict[tuple[str, str, str | None], Kek] = {}
+        self._known: OrderedDict[tuple[str, str], Kek] = OrderedDict()
+        self._locks: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
+
+    async def wrap(
+        self, bucket: str, master: MasterKey, settings: KekSettings, data_key: bytes, context: Context
+    ) -> Edk:
+        """Wrap a data key under the bucket's current KEK of `master`, making one where needed.
+
+        `bucket` is the name that objects are bound to, which is where the KEK is kept. Raises `S3Error`.
+        """
+        kek = await self._current(bucket, master, settings)
+        kek.used += 1
+        return kek.keyring.wrap(data_key, context)
+
+    async def find(self, bucket: str, id: str, settings: KekSettings) -> Kek:
+        """Return the KEK called `id`; raises `S3Error`, or `IntegrityError` when it is gone or does not open.
+
+        The key service is asked when it is not in memory, or has been for too long.
+        """
+        place = (bucket, id)
+        known = self._known.get(place)
+        if known is None or self._is_stale(known, settings):
+            async with self._lock(place):
+                known = self._known.get(place)
+                if known is None or self._is_stale(known, settings):
+                    known = await self._fetch(bucket, id, known.used if known is not None else 0)
+        known.key = self._in_force(known.key)
+        self._known.move_to_end(place)
+        return known
+
+    def forget(self) -> None:
+        """Drop every KEK from memory; the next use asks the key services again."""
+        self._writing.clear()
+        self._known.clear()
+
+    async def _current(self, bucket: str, master: MasterKey, settings: KekSettings) -> Kek:
+        place = (bucket, master.name, settings.recovery)
+        kek = self._writing.get(place)
+        if kek is None or not self._serves(kek, settings) or self._is_stale(kek, settings):
+            async with self._lock(place):
+                kek = self._writing.get(place)
+                if kek is None or not self._serves(kek, settings):
+                    kek = await self._make(bucket, master, settings)
+                elif self._is_stale(kek, settings):
+                    # Opened again, so that a key that was revoked at its service stops writing as it stops reading.
+                    kek = await self._fetch(bucket, kek.id, kek.used)
+                self._writing[place] = kek
+        self._in_force(master)
+        return kek
+
+    def _serves(self, kek: Kek, settings: KekSettings) -> bool:
+        """Tell whether a KEK may take another object."""
+        return kek.used < settings.max_objects and self._clock.now() - kek.created < settings.max_age_hours * 3600
+
+    def _is_stale(self, kek: Kek, settings: KekSettings) -> bool:
+        return self._clock.now() - kek.fetched >= settings.cache_seconds
+
+    def _in_force(self, key: MasterKey) -> MasterKey:
+        """Return the key as it is configured now; raises `S3Error` when it is gone or disabled."""
+        current = self._ring().named(key.name)
+        if current is None:
+            raise S3Error("KMS.NotFoundException", f"Key '{key.arn}' does not exist")
+        current.refuse_disabled()
+        return current
+
+    async def _make(self, bucket: str, master: MasterKey, settings: KekSettings) -> Kek:
+        name = self._entropy.random(ID_BYTES).hex()
+        secret = self._entropy.random(KEY_SIZE)
+        now = self._clock.now()
+        masters = [master]
+        if settings.recovery is not None:
+            recovery = self._ring().named(settings.recovery)
+            if recovery is None:
+                raise S3Error("InternalError", detail=f"there is no key `{settings.recovery}`")
+            masters.append(recovery)
+        document = await seal_kek(name, secret, now, bucket, masters, self._entropy)
+        # Stored before anything is wrapped under it: an object must never outlive its only key.
+        await self._store.put(*kek_location(self._state(), bucket, name), document)
+        return self._remember(bucket, Kek(name, master, float(int(now)), self._keyring(name, secret), now))
+
+    async def _fetch(self, bucket: str, id: str, used: int = 0) -> Kek:
+        raw = await self._store.get(*kek_location(self._state(), bucket, id))
+        if raw is None:
+            raise IntegrityError("kek", f"the bucket key `{id}` is gone")
+        document = parse_kek(raw)
+        if document.id != id:
+            raise IntegrityError("kek", "another bucket key stands in its place")
+        ring = self._ring()
+        data_key, _ = await ring.unwrap(document.edks, document.context(bucket))
+        secret = document.open(data_key, bucket)
+        # INVARIANT: the key that is asked about is the first one named, not the one that opened the document.
+        # Otherwise an outage of the first would let the recovery key's policy decide.
+        key = ring.owners(document.edks)[0][1]
+        kek = Kek(id, key, document.created, self._keyring(id, secret), self._clock.now(), used)
+        return self._remember(bucket, kek)
+
+    def _keyring(self, id: str, secret: bytes) -> AesKeyring:
+        return AesKeyring(PROVIDER, (_EDK_PREFIX + id.encode()).decode(), secret, self._entropy)
+
+    def _remember(self, bucket: str, kek: Kek) -> Kek:
+        self._known[bucket, kek.id] = kek
+        if len(self._known) > MAX_CACHED:
+            self._known.popitem(last=False)
+        return kek
+
+    def _lock(self, place: object) -> asyncio.Lock:
+        return self._locks.setdefault(place, asyncio.Lock())

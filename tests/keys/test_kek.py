@@ -1,0 +1,253 @@
+"""Bucket keys: the master key is asked once, for a bounded time and number of objects, and decides still."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import aws_encryption_sdk
+import pytest
+from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
+from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
+from aws_cryptographic_material_providers.mpl.models import AesWrappingAlg, CreateRawAesKeyringInput
+
+from proxy.clock import FixedClock
+from proxy.config import BucketEncryption, KekSettings, KeySettings, State
+from proxy.envelope.entropy import SystemEntropy
+from proxy.envelope.keyring import PROVIDER, AesKeyring, Edk
+from proxy.errors import IntegrityError, S3Error
+from proxy.keys.custody import Custody
+from proxy.keys.kek import BucketKeks, kek_id, parse_kek
+from proxy.keys.local import local_key
+from proxy.keys.ring import KeyRing, MasterKey
+from tests.keys.conftest import CONTEXT, DATA_KEY, FakeService, Observed, aes, rsa_settings
+
+ENTROPY = SystemEntropy()
+DEFAULT_STATE = State()
+SETTINGS = KekSettings(cache_seconds=60, max_age_hours=1)
+
+
+@dataclass
+class Documents:
+    """KEK documents, in memory."""
+
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    reads: int = 0
+
+    async def get(self, bucket: str, key: str) -> bytes | None:
+        self.reads += 1
+        await asyncio.sleep(0)
+        return self.objects.get((bucket, key))
+
+    async def put(self, bucket: str, key: str, body: bytes) -> None:
+        await asyncio.sleep(0)
+        self.objects[bucket, key] = body
+
+
+def master(settings: KeySettings, observed: Observed) -> MasterKey:
+    service = local_key(settings, ENTROPY)
+    return MasterKey(settings.name, settings.arn, (), settings.enabled, None, True, service, observed)
+
+
+class Proxy:
+    """One process with its keys, over documents that others share."""
+
+    def __init__(self, documents: Documents, *keys: KeySettings, state: State = DEFAULT_STATE) -> None:
+        self.observed = Observed()
+        self.clock = FixedClock(1_790_000_000)
+        self.documents = documents
+        self.configure(*keys)
+        self.keks = BucketKeks(lambda: self.ring, documents, lambda: state, ENTROPY, self.clock)
+        self.custody = Custody(lambda: self.ring, self.keks)
+
+    def configure(self, *keys: KeySettings) -> None:
+        self.ring = KeyRing([master(each, self.observed) for each in keys], {each.name: each for each in keys})
+
+    async def wrap(self, settings: KekSettings = SETTINGS, bucket: str = "bucket") -> Edk:
+        return await self.keks.wrap(bucket, next(iter(self.ring)), settings, DATA_KEY, CONTEXT)
+
+    async def unwrap(self, edk: Edk, bucket: str = "bucket", settings: KekSettings = SETTINGS) -> bytes:
+        encryption = BucketEncryption("envelope", None, settings)
+        (holder,) = await self.custody.holders(bucket, encryption, [edk])
+        return await self.custody.unwrap(holder, CONTEXT)
+
+    def asked(self, op: str) -> int:
+        return sum(seen[1] == op for seen in self.observed.seen)
+
+
+async def test_one_call_to_the_master_key_serves_many_objects() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    edks = await asyncio.gather(*(proxy.wrap() for _ in range(20)))
+    assert len({kek_id(edk) for edk in edks}) == 1
+    assert [await proxy.unwrap(edk) for edk in edks] == [DATA_KEY] * 20
+    assert (proxy.asked("wrap"), proxy.asked("unwrap")) == (1, 0)
+
+
+async def test_another_process_reads_with_one_call() -> None:
+    documents = Documents()
+    edk = await Proxy(documents, aes("hr", 1)).wrap()
+    reader = Proxy(documents, aes("hr", 1))
+    assert await asyncio.gather(*(reader.unwrap(edk) for _ in range(5))) == [DATA_KEY] * 5
+    assert (reader.asked("unwrap"), documents.reads) == (1, 1)
+
+
+async def test_each_bucket_and_each_process_has_keys_of_its_own() -> None:
+    documents = Documents()
+    one, two = Proxy(documents, aes("hr", 1)), Proxy(documents, aes("hr", 1))
+    ids = {kek_id(edk) for edk in (await one.wrap(), await two.wrap(), await one.wrap(bucket="other"))}
+    assert len(ids) == 3
+
+
+async def test_a_document_holds_for_its_bucket_only() -> None:
+    documents = Documents()
+    edk = await Proxy(documents, aes("hr", 1)).wrap()
+    ((_, key), raw), *_ = documents.objects.items()
+    documents.objects["other", key] = raw
+    with pytest.raises(IntegrityError):
+        await Proxy(documents, aes("hr", 1)).unwrap(edk, "other")
+
+
+async def test_documents_can_be_kept_in_a_bucket_of_their_own() -> None:
+    documents = Documents()
+    proxy = Proxy(documents, aes("hr", 1), state=State("state", "x/"))
+    edk = await proxy.wrap()
+    assert list(documents.objects) == [("state", f"x/kek/{kek_id(edk)}")]
+
+
+async def test_it_serves_its_number_of_objects_and_no_more() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    settings = replace(SETTINGS, max_objects=2)
+    ids = [kek_id(await proxy.wrap(settings)) for _ in range(5)]
+    assert [ids.count(each) for each in dict.fromkeys(ids)] == [2, 2, 1]
+
+
+async def test_an_old_one_is_replaced_for_new_objects_and_still_reads() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    old = await proxy.wrap()
+    proxy.clock.seconds += 3600
+    assert kek_id(await proxy.wrap()) != kek_id(old)
+    assert await proxy.unwrap(old) == DATA_KEY
+
+
+async def test_after_the_cache_time_the_master_key_is_asked_again() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    first = await proxy.wrap()
+    proxy.clock.seconds += 60
+    assert kek_id(await proxy.wrap()) == kek_id(first), "the same key, opened again"
+    assert proxy.asked("unwrap") == 1
+    assert await proxy.unwrap(first) == DATA_KEY
+    assert proxy.asked("unwrap") == 1
+
+
+async def test_the_count_of_objects_outlives_opening_again() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    settings = replace(SETTINGS, max_objects=2)
+    first = await proxy.wrap(settings)
+    proxy.clock.seconds += 60
+    assert kek_id(await proxy.wrap(settings)) == kek_id(first)
+    assert kek_id(await proxy.wrap(settings)) != kek_id(first)
+
+
+async def test_a_disabled_master_key_stops_its_bucket_keys_at_once() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    edk = await proxy.wrap()
+    proxy.configure(aes("hr", 1, enabled=False))
+    for use in (proxy.wrap(), proxy.unwrap(edk)):
+        with pytest.raises(S3Error, match=r"KMS\.DisabledException"):
+            await use
+    proxy.configure(aes("it", 2))
+    with pytest.raises(S3Error, match=r"KMS\.NotFoundException"):
+        await proxy.unwrap(edk)
+
+
+async def test_a_recovery_key_opens_the_document_without_the_master_key() -> None:
+    documents = Documents()
+    writer = Proxy(documents, aes("hr", 1), rsa_settings("offline", can_read=False))
+    edk = await writer.wrap(replace(SETTINGS, recovery="offline"))
+    assert await Proxy(documents, rsa_settings("offline")).unwrap(edk) == DATA_KEY
+    with pytest.raises(S3Error, match="InternalError"):
+        await writer.wrap(replace(SETTINGS, recovery="gone"))
+
+
+async def test_the_recovery_keys_policy_does_not_decide_when_the_master_key_is_down() -> None:
+    documents = Documents()
+    writer = Proxy(documents, aes("hr", 1), rsa_settings("offline"))
+    edk = await writer.wrap(replace(SETTINGS, recovery="offline"))
+
+    class Down(FakeService):
+        def names(self, edk: Edk) -> bool:
+            return edk.key_info.startswith(b"hr@")
+
+    def act() -> None:
+        raise S3Error("ServiceUnavailable")
+
+    reader = Proxy(documents, aes("hr", 1), rsa_settings("offline"))
+    hr, offline = reader.ring
+    reader.ring = KeyRing(
+        [replace(hr, service=Down(act=act)), offline], {"hr": aes("hr", 1), "offline": rsa_settings("offline")}
+    )
+    (holder,) = await reader.custody.holders("bucket", BucketEncryption("envelope", "hr", SETTINGS), [edk])
+    assert holder.key.name == "hr", "opened by another, but hr decides who may"
+
+
+@pytest.mark.parametrize("what", ["gone", "another", "changed", "no kek"])
+async def test_a_document_that_is_not_the_right_one_is_refused(what: str) -> None:
+    documents = Documents()
+    proxy = Proxy(documents, aes("hr", 1))
+    edk, other = await proxy.wrap(), await proxy.wrap(bucket="other")
+    place = ("bucket", f".s3w/kek/{kek_id(edk)}")
+    raw = documents.objects[place]
+    match what:
+        case "gone":
+            del documents.objects[place]
+        case "another":
+            documents.objects[place] = documents.objects["other", f".s3w/kek/{kek_id(other)}"]
+        case "changed":
+            documents.objects[place] = raw[:-1] + bytes([raw[-1] ^ 1])
+        case _:
+            documents.objects[place] = raw.replace(b"1k", b"1s")
+    proxy.keks.forget()
+    with pytest.raises(IntegrityError):
+        await proxy.unwrap(edk)
+
+
+async def test_a_kek_is_stored_before_anything_is_wrapped_under_it() -> None:
+    class Full(Documents):
+        async def put(self, bucket: str, key: str, body: bytes) -> None:
+            raise S3Error("ServiceUnavailable")
+
+    proxy = Proxy(Full(), aes("hr", 1))
+    with pytest.raises(S3Error, match="ServiceUnavailable"):
+        await proxy.wrap()
+
+
+@pytest.mark.parametrize(
+    "edk",
+    [
+        Edk("s3w", b"kek/" + b"a" * 32, b""),
+        Edk("s3w", b"kek/" + b"A" * 32 + b"\0\0\0\x80\0\0\0\x0c" + bytes(12), b""),
+        Edk("s3w-sse-c", b"kek/" + b"a" * 32 + b"\0\0\0\x80\0\0\0\x0c" + bytes(12), b""),
+        Edk("s3w", b"hr@1\0\0\0\x80\0\0\0\x0c" + bytes(12), b""),
+    ],
+)
+def test_only_a_canonical_name_is_a_keks(edk: Edk) -> None:
+    assert kek_id(edk) is None
+
+
+async def test_the_official_sdk_opens_a_document_and_what_it_wrapped() -> None:
+    documents = Documents()
+    edk = await Proxy(documents, aes("hr", 1)).wrap()
+    keyring = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig()).create_raw_aes_keyring(
+        input=CreateRawAesKeyringInput(
+            key_namespace=PROVIDER,
+            key_name="hr@1",
+            wrapping_key=bytes([1]) * 32,
+            wrapping_alg=AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
+        )
+    )
+    ((place, raw),) = documents.objects.items()
+    assert parse_kek(raw).id == kek_id(edk)
+    secret, _ = aws_encryption_sdk.EncryptionSDKClient().decrypt(
+        source=raw, keyring=keyring, encryption_context={"aws:s3:arn": f"arn:aws:s3:::{place[0]}"}
+    )
+    assert AesKeyring(PROVIDER, f"kek/{kek_id(edk)}", secret, ENTROPY).unwrap(edk, CONTEXT) == DATA_KEY
