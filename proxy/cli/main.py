@@ -1,6 +1,8 @@
 """The table of commands, and the door that all of them go through.
 
-To add a command: write `proxy/cli/NAME.py` with a `COMMAND`, and a row in `COMMANDS`.
+To add a command: write `proxy/cli/NAME.py` with a `COMMAND`, and a row in `COMMANDS`. `policy NAME` is no
+different: the module is `proxy/cli/policy_NAME.py`, and the group is known. One with findings or cases
+builds a `Report` and calls `proxy.cli.reports.emit`, which gives it all formats.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import proxy
-from proxy.cli import demo, schema, serve
+from proxy.cli import demo, policy_lint, rule, schema, serve
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.errors import ConfigError
@@ -19,6 +21,8 @@ from proxy.errors import ConfigError
 COMMANDS: tuple[Command, ...] = (
     serve.COMMAND,
     demo.COMMAND,
+    policy_lint.COMMAND,
+    rule.COMMAND,
     schema.COMMAND,
 )
 

@@ -1,4 +1,4 @@
-"""Where the policies are that come with the product: in the wheel, or in the tree it runs from."""
+"""Where the files are that come with the product: in the wheel, or in the tree it runs from."""
 
 from __future__ import annotations
 
@@ -12,3 +12,10 @@ def policies_folder() -> Path:
     package = Path(proxy.__file__).parent
     installed = package / "shipped_policies"
     return installed if installed.is_dir() else package.parent / "policies"
+
+
+def rules_folder() -> Path:
+    """Return the folder with a page for every lint rule, `S3W014.md`."""
+    package = Path(proxy.__file__).parent
+    installed = package / "shipped_rules"
+    return installed if installed.is_dir() else package.parent / "docs" / "rules"

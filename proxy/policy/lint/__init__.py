@@ -7,8 +7,8 @@ well, so a document that the proxy refuses is an error here, at the same place.
 Knows nothing about files on disk or report formats.
 """
 
-from proxy.policy.lint.engine import Linted, lint_document, lint_text
+from proxy.policy.lint.engine import Linted, errors_in, lint_document, lint_text
 from proxy.policy.lint.finding import Finding
 from proxy.policy.lint.rules import RULES, Rule, find_rule
 
-__all__ = ["RULES", "Finding", "Linted", "Rule", "find_rule", "lint_document", "lint_text"]
+__all__ = ["RULES", "Finding", "Linted", "Rule", "errors_in", "find_rule", "lint_document", "lint_text"]

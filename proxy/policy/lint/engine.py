@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from proxy import yamldoc
-from proxy.diagnostics import Diagnostic
+from proxy.diagnostics import Diagnostic, Severity
 from proxy.errors import ConfigError
-from proxy.policy.document import Kind
+from proxy.policy.document import Kind, PolicyFile
 from proxy.policy.lint import actions, conditions, document, guards, operators, shadow, statements, text
 from proxy.policy.lint.finding import Finding
 from proxy.policy.lint.rules import BY_NAME, find_rule
@@ -45,6 +45,8 @@ class Linted:
     """In the order of the file."""
     suppressed: tuple[Finding, ...] = ()
     """Hidden by comments in the file."""
+    is_goal: bool = False
+    """It is a goal to prove, which lies among policies and is none: nothing was checked."""
 
 
 def lint_text(
@@ -63,6 +65,8 @@ def lint_document(read: Document, kind: Kind | None = None, mapped_keys: Collect
 
     `mapped_keys` are the condition keys whose values the configuration gives.
     """
+    if isinstance(read.data, dict) and "goal" in read.data and "never" in read.data:
+        return Linted(read.file, None, 0, (), is_goal=True)
     kind = kind or kind_of(read)
     policy, refusals = read_policy(read, kind, mapped_keys)
     if policy is None:
@@ -74,6 +78,19 @@ def lint_document(read: Document, kind: Kind | None = None, mapped_keys: Collect
     return Linted(read.file, kind, len(policy.statements), tuple(kept), tuple(hidden))
 
 
+def errors_in(policy: PolicyFile, mapped_keys: Collection[str] = ()) -> list[Diagnostic]:
+    """Return the errors in a policy that the parser accepts, for those who take no policy with errors.
+
+    The size limits are left out: they are those of S3 and IAM, not of the proxy.
+    """
+    found = lint_document(policy.document, policy.kind, mapped_keys).findings
+    return [
+        finding.diagnostic
+        for finding in found
+        if finding.severity is Severity.ERROR and finding.rule.name != "policy-too-large"
+    ]
+
+
 def kind_of(read: Document) -> Kind:
     """Tell whose policy a document is: by `bucket` in its wrapper, by its folder, by its content."""
     if isinstance(read.data, dict) and "bucket" in read.data:
@@ -81,7 +98,9 @@ def kind_of(read: Document) -> Kind:
     for folder in reversed(PurePath(read.file).parts[:-1]):
         if folder in _FOLDERS:
             return _FOLDERS[folder]
-    return guess_kind(read)
+    kind = guess_kind(read)
+    # An action of another service does not make a key's policy of one that names buckets.
+    return "bucket" if kind == "key" and ":s3:::" in read.text else kind
 
 
 def _findings(diagnostics: Iterable[Diagnostic], subject: Subject | None) -> list[Finding]:
@@ -99,6 +118,7 @@ def _findings(diagnostics: Iterable[Diagnostic], subject: Subject | None) -> lis
 
 def _finding(diagnostic: Diagnostic, sids: Mapping[str, str]) -> Finding:
     rule = find_rule(diagnostic.rule) or BY_NAME["wrong-type"]
+    diagnostic = replace(diagnostic, rule=rule.id)
     steps = diagnostic.pointer.split("/")
     for end in range(2, 5):  # `/Statement`, `/Statement/0`, `/policy/Statement/0`
         place = "/".join(steps[:end])

@@ -157,7 +157,7 @@ def parts_denied(subject: Subject) -> Iterator[Diagnostic]:
             clause = next(clause for clause in part.clauses if clause.condition.key in about)
             name = clause.path[-1]
             message = f"no part of a multipart upload has `{name}`: all of them are denied"
-            remedy = f'add Null: {{{name}: "false"}}, to deny a wrong value and not a missing one'
+            remedy = f'add "Null": {{{name}: "false"}}, to deny a wrong value and not a missing one'
             if asked_again:
                 remedy = 'add Bool: {s3:ObjectCreationOperation: "true"}'
             yield subject.found("parts-denied", clause.path, message, remedy, at_key=True)

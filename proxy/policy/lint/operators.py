@@ -124,7 +124,7 @@ def sets(subject: Subject) -> Iterator[Diagnostic]:
             yield subject.found("set-operator-on-single-value", clause.path, message, remedy, at_key=True)
         elif quantifier is Quantifier.ALL and part.statement.effect == "Allow" and not _required(part.on_key(), clause):
             message = f"{name} also holds for a request without `{key.name}`"
-            remedy = f'add Null: {{{clause.path[-1]}: "false"}} to the statement'
+            remedy = f'add "Null": {{{clause.path[-1]}: "false"}} to the statement'
             yield subject.found("for-all-values-allow", clause.path, message, remedy, at_key=True)
 
 
@@ -142,7 +142,7 @@ def if_exists(subject: Subject) -> Iterator[Diagnostic]:
             key = clause.path[-1]
             if part.statement.effect == "Deny":
                 message = f"`{condition.written}` also denies requests without `{key}`, as `{plain}` does"
-                remedy = f'to let those through, write `{plain}` and add Null: {{{key}: "false"}} to the statement'
+                remedy = f'to let those through, write `{plain}` and add "Null": {{{key}: "false"}} to the statement'
             else:
                 message = f"`{condition.written}` means the same as `{plain}`"
                 remedy = f"write `{plain}`"
