@@ -29,6 +29,7 @@ from proxy.server.answers import Answers
 from proxy.server.audit import AuditSink
 from proxy.server.body import ClientBody
 from proxy.server.envelope.damage import damaged
+from proxy.server.envelope.fields import stored_conditions
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.sealed import SealedBuckets, proxy_keys
 from proxy.server.exchange import CLIENT_GONE, Exchange
@@ -206,6 +207,8 @@ class Pipeline:
         left = without(batch, refused)
         if not left.deletions:
             return await self._answers.reply_refused(exchange, refused)
+        if self._sealed.concerns(exchange, authorized.request):
+            left = stored_conditions(left)
         # Written anew in any case: a store cannot find other keys in it than those that were judged.
         prepared = prepare_document(exchange, self._store, authorized, left.render(), rewritten=True)
         return await self._answers.reply(exchange, authorized, await self._store.send(prepared), refused)

@@ -81,6 +81,13 @@ class Rules:
         keys = self.bucket_policies.for_bucket(bucket).keys_read("s3:PutObject")
         return self._identities_read_encryption or not keys.isdisjoint(INHERITED)
 
+    def keeps_uploads(self, bucket: str) -> bool:
+        """Tell whether uploads to a bucket may have a context beside them.
+
+        With keys configured any bucket may have been in envelope mode when an upload began.
+        """
+        return bool(self.config.keys) or self.reads_encryption(bucket)
+
     def credential(self, access_key_id: str) -> Credential | None:
         """Look up what an access key id is signed with."""
         return self.identities.credential(access_key_id)

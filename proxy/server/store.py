@@ -75,6 +75,13 @@ class Store:
             raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a read of `{key}`")
         return body
 
+    async def head(self, bucket: str, key: str, version_id: str = "") -> UpstreamAnswer:
+        """Return the answer to a HEAD of any object; its connection is already let go."""
+        query = [("versionId", version_id)] if version_id else []
+        answer = await self.send(self.forwarder.prepare_own("HEAD", bucket, key, self._clock.now(), query))
+        await read_answer(answer, 0)
+        return answer
+
     async def put(self, bucket: str, key: str, body: bytes) -> None:
         """Write a small object of the proxy's own."""
         status, _ = await self._errand("PUT", bucket, key, body=body)

@@ -4,9 +4,12 @@ plaintext is kept back or translated."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from proxy.envelope.etags import unmark_etag
+from proxy.errors import S3Error
 from proxy.s3.checksum_elements import is_checksum_field
+from proxy.s3.deletes import DeleteBatch
 from proxy.s3.etags import map_etags
 from proxy.s3.forwarding import upstream_headers
 from proxy.s3.headers import Headers
@@ -25,6 +28,19 @@ def stored_fields(headers: Headers) -> dict[str, str]:
         and not is_checksum_field(name)
     }  # fmt: skip
     return {**kept, **conditions(headers)}
+
+
+def stored_conditions(batch: DeleteBatch) -> DeleteBatch:
+    """Return a batch delete whose conditions are about stored objects; raises `S3Error` NotImplemented for sizes."""
+    deletions = []
+    for each in batch.deletions:
+        if any(name == "Size" for name, _ in each.conditions):
+            raise S3Error("NotImplemented", "Sizes cannot be conditions where objects are encrypted.")
+        translated = (
+            (name, map_etags(text, unmark_etag) if name == "ETag" else text) for name, text in each.conditions
+        )
+        deletions.append(replace(each, conditions=tuple(translated)))
+    return replace(batch, deletions=tuple(deletions))
 
 
 def conditions(headers: Headers) -> Mapping[str, str]:

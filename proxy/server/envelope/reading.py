@@ -74,7 +74,7 @@ class Reader:
                 self._admit_plain(exchange, place)
                 return await relay(exchange, answer)
             envelope = parse_envelope(found.value)
-            plain = _shown_size(envelope, found)
+            plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
             fields = [*answer_fields(exchange, answer), *self._capsules.describe(exchange, place, envelope.capsule)]
             if found.checksum is not None and _wants_checksum(authorized):
                 keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
@@ -101,6 +101,18 @@ class Reader:
         query = tuple((name, value) for name, value in request.parameters.items() if name != "partNumber")
         step = Step(request.head.method, request.bucket or "", request.key or "", query, fields)
         return await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
+
+    async def shown_size(
+        self, exchange: Exchange, authorized: AuthorizedRequest, envelope: Envelope, found: Found, key: str
+    ) -> int:
+        """Return the plaintext size of an object; raises `IntegrityError` size for a length that none has."""
+        if envelope.kind is Kind.SINGLE:
+            return plain_size_of_body(found.size)
+        count = part_count_of(found.etag)
+        size = multipart_plain_size(found.size, count) if count is not None else None
+        if size is None:
+            raise IntegrityError("size", "no multipart object has this length and part count")
+        return size
 
     async def _single(
         self,
@@ -162,16 +174,6 @@ class Reader:
     def _place(self, exchange: Exchange, authorized: AuthorizedRequest) -> Place:
         request = authorized.request
         return self._capsules.place(exchange, request.bucket or "", request.key or "")
-
-
-def _shown_size(envelope: Envelope, found: Found) -> int:
-    if envelope.kind is Kind.SINGLE:
-        return plain_size_of_body(found.size)
-    count = part_count_of(found.etag)
-    size = multipart_plain_size(found.size, count) if count is not None else None
-    if size is None:
-        raise IntegrityError("size", "no multipart object has this length and part count")
-    return size
 
 
 def _wants_checksum(authorized: AuthorizedRequest) -> bool:

@@ -13,12 +13,14 @@ from aiohttp import web
 
 from proxy.access.kms import KEY_ID_HEADER
 from proxy.errors import S3Error
-from proxy.forward import AuthorizedRequest
+from proxy.forward import AuthorizedRequest, Step
 from proxy.rewrite import MAKES_OBJECT
 from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.request import S3Request
 from proxy.server.answers import Answers
+from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules
+from proxy.server.envelope.listing import Lister
 from proxy.server.envelope.reading import Reader
 from proxy.server.envelope.writing import Writer
 from proxy.server.exchange import Exchange
@@ -41,6 +43,7 @@ _UNTOUCHED = frozenset(
         "GetObjectLegalHold",
         "GetObjectRetention",
         "GetObjectTagging",
+        "DeleteObjects",  # its conditions are translated where its body is written
         "PutObjectAcl",
         "PutObjectLegalHold",
         "PutObjectRetention",
@@ -48,8 +51,8 @@ _UNTOUCHED = frozenset(
     }
 )
 
-_LISTINGS = frozenset({"delete", "uploads", "versions"})
-
+_LISTINGS = frozenset({"uploads", "versions"})
+_LISTS = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions"})
 _NO_KEYS: Mapping[str, str] = MappingProxyType({})
 _PLAIN: Mapping[str, str] = MappingProxyType({"s3w:envelope": "false"})
 _SEALED: Mapping[str, str] = MappingProxyType({"s3w:envelope": "true"})
@@ -60,9 +63,17 @@ class SealedBuckets:
 
     def __init__(self, store: Store, capsules: Capsules, answers: Answers) -> None:
         reader, writer = Reader(store, capsules, answers), Writer(store, capsules, answers)
+        self._store = store
+        self._answers = answers
+        lister = Lister(store, reader, answers)
         self._handlers: Mapping[str, Handler] = {
+            "DeleteObject": self._delete,
             "GetObject": reader.get,
             "HeadObject": reader.head,
+            "ListMultipartUploads": lister.list,
+            "ListObjects": lister.list,
+            "ListObjectsV2": lister.list,
+            "ListObjectVersions": lister.list,
             "PostObject": writer.put,
             "PutObject": writer.put,
         }
@@ -72,24 +83,40 @@ class SealedBuckets:
 
         Raises `S3Error` NotImplemented for what cannot be done to encrypted objects.
         """
-        if not concerns(exchange.rules, request):
-            return None
+        if not self.concerns(exchange, request):
+            return self._lists_own(exchange.rules, request)
         operation = request.operation
         handler = self._handlers.get(operation.name)
         if handler is None and not _is_untouched(request):
             raise S3Error("NotImplemented", f"{operation.name} is not supported on encrypted buckets.", close=True)
         return handler
 
+    async def _delete(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
+        """Delete an object; only conditions on its ETag need translation."""
+        request = authorized.request
+        if "x-amz-if-match-size" in request.headers:
+            raise S3Error("NotImplemented", "Sizes cannot be conditions where objects are encrypted.")
+        query = tuple(request.parameters.items())
+        step = Step("DELETE", request.bucket or "", request.key or "", query, stored_fields(request.headers))
+        prepared = self._store.forwarder.prepare_step(authorized, step, exchange.time)
+        return await self._answers.reply(exchange, authorized, await self._store.send(prepared))
 
-def concerns(rules: Rules, request: S3Request) -> bool:
-    """Tell whether a request reads or writes a bucket in envelope mode."""
-    if request.bucket is None:
-        return False
-    if is_sealed(rules, request.bucket):
-        return True
-    if not request.operation.copies:
-        return False
-    return is_sealed(rules, parse_copy_source(request.headers.get("x-amz-copy-source") or "").bucket)
+    def concerns(self, exchange: Exchange, request: S3Request) -> bool:
+        """Tell whether a request reads or writes a bucket in envelope mode."""
+        rules = exchange.rules
+        if request.bucket is None:
+            return False
+        if is_sealed(rules, request.bucket):
+            return True
+        if not request.operation.copies:
+            return False
+        return is_sealed(rules, parse_copy_source(request.headers.get("x-amz-copy-source") or "").bucket)
+
+    def _lists_own(self, rules: Rules, request: S3Request) -> Handler | None:
+        """Return who lists a bucket that may hold the proxy's own objects, though none are encrypted."""
+        if request.operation.name not in _LISTS or request.bucket is None or not rules.keeps_uploads(request.bucket):
+            return None
+        return self._handlers[request.operation.name]
 
 
 def proxy_keys(rules: Rules, request: S3Request) -> Mapping[str, str]:
