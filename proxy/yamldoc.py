@@ -65,6 +65,28 @@ class Document:
         """Tell whether the scalar at `path` was written without quotes."""
         return path in self._plain
 
+    def line(self, number: int) -> str:
+        """Return a line of the source, counted from 1, without its end; empty if there is none."""
+        return _line(self.text, number)
+
+    def part(self, path: DocPath) -> Document:
+        """Return the value at `path` as a document of its own, whose places are still those in the file."""
+        size = len(path)
+        value = self.data
+        for step in path:
+            if isinstance(value, dict):
+                value = value[str(step)]
+            elif isinstance(value, list):
+                value = value[int(step)]
+        return Document(
+            value,
+            self.file,
+            self.text,
+            {place[size:]: span for place, span in self._spans.items() if place[:size] == path},
+            {place[size:]: span for place, span in self._key_spans.items() if place[:size] == path},
+            frozenset(place[size:] for place in self._plain if place[:size] == path),
+        )
+
     def diagnostic(
         self,
         path: DocPath,

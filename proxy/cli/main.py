@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import proxy
-from proxy.cli import demo, policy_lint, rule, schema, serve
+from proxy.cli import demo, policy_lint, policy_test, rule, schema, serve
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.errors import ConfigError
@@ -22,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     serve.COMMAND,
     demo.COMMAND,
     policy_lint.COMMAND,
+    policy_test.COMMAND,
     rule.COMMAND,
     schema.COMMAND,
 )
