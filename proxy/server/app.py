@@ -27,9 +27,10 @@ from proxy.server.credentials import LOOK_SECONDS, UpstreamCredentials
 from proxy.server.envelope.desk import LocalDesk
 from proxy.server.envelope.keys import Capsules
 from proxy.server.health import Health, kept, reachable
-from proxy.server.listener import S3Listener
+from proxy.server.listener import HANDSHAKE_SECONDS, S3Listener
 from proxy.server.metrics import Metrics
 from proxy.server.pipeline import Pipeline
+from proxy.server.refusals import Refusals
 from proxy.server.reload import Reloader
 from proxy.server.rules import Rules, load_rules
 from proxy.server.store import Store
@@ -85,7 +86,8 @@ class S3Worker:
             self._metrics,
             self._clock,
         )
-        self._listener = S3Listener(self._pipeline.handle, rules.config.limits)
+        refusals = Refusals(self._log or _NO_LOG, self._metrics, self._clock, lambda: self._reloader.current.revision)
+        self._listener = S3Listener(self._pipeline.handle, rules.config.limits, refusals.record)
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.control = Control(
@@ -100,8 +102,12 @@ class S3Worker:
         """Listen and serve."""
         loop = asyncio.get_running_loop()
         backlog = self._reloader.current.config.listen.backlog
+        patience = HANDSHAKE_SECONDS if self._tls is not None else None
         for each in listeners:
-            self._servers.append(await loop.create_server(self._listener, sock=each, ssl=self._tls, backlog=backlog))
+            made = loop.create_server(
+                self._listener, sock=each, ssl=self._tls, backlog=backlog, ssl_handshake_timeout=patience
+            )
+            self._servers.append(await made)
         self._tasks = [loop.create_task(self._reloader.watch()), loop.create_task(self._renew_credentials())]
 
     async def drain(self, seconds: float) -> None:
@@ -109,7 +115,7 @@ class S3Worker:
         self._pipeline.draining = True
         for server in self._servers:
             server.close()
-        self._listener.pre_shutdown()
+        self._listener.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._pipeline.in_flight:

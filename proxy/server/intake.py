@@ -53,9 +53,13 @@ def receive(http: web.BaseRequest, rules: Rules) -> RequestHead:
     encoding = headers.joined("transfer-encoding")
     if encoding is not None and encoding.strip().lower() != "chunked":
         # `gzip, chunked` would hand on compressed bytes as if they were the object.
-        raise S3Error("NotImplemented", extras={"Header": "Transfer-Encoding"}, close=True)
+        detail = f"a transfer coding that is not chunked alone: {encoding}"
+        raise S3Error("NotImplemented", extras={"Header": "Transfer-Encoding"}, close=True, detail=detail)
     if "upgrade" in headers:
-        raise S3Error("NotImplemented", extras={"Header": "Upgrade"}, close=True)
+        raise S3Error("NotImplemented", extras={"Header": "Upgrade"}, close=True, detail="a switch of protocols")
+    if http.method == "CONNECT":
+        # What follows is meant for somebody else, not for us as a request.
+        raise S3Error("MethodNotAllowed", close=True, detail="a tunnel was asked for")
     return parse_head(http.method, http.raw_path, headers)
 
 

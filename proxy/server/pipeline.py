@@ -44,6 +44,7 @@ from proxy.server.intake import (
     verify,
 )
 from proxy.server.judge import Judge
+from proxy.server.listener import why_gone
 from proxy.server.metrics import Metrics
 from proxy.server.relay import refuse
 from proxy.server.reply import ClientReply, HttpDates
@@ -111,7 +112,7 @@ class Pipeline:
             problem = damaged(exchange, error)
         except (ConnectionError, CancelledError):
             exchange.status = exchange.status or CLIENT_GONE
-            exchange.detail = exchange.detail or "the client left"
+            exchange.detail = exchange.detail or why_gone(exchange.http)
             raise
         except Exception as error:
             _log.exception("request %s failed", exchange.request_id)

@@ -1,0 +1,130 @@
+"""A store that does what a test says, over real sockets: it answers, stalls, lies, and breaks off.
+
+Every connection is handed to the script in force. `requests` keeps what arrived, whole or not.
+"""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from tests.conftest import Store
+from tests.journeys.front import Seen
+
+IDLE_SECONDS = 20.0
+ANSWER = b'HTTP/1.1 200 OK\r\nETag: "5d41402abc4b2a76b9719d911017c592"\r\nContent-Length: 5\r\n\r\nhello'
+
+
+class Conversation:
+    """One connection of the proxy's."""
+
+    def __init__(self, connection: socket.socket, requests: list[Seen]) -> None:
+        self.socket = connection
+        self.socket.settimeout(IDLE_SECONDS)
+        self.requests = requests
+        self.rest = b""
+
+    def receive_head(self) -> Seen | None:
+        """Read up to the end of a head; None where the connection ended first."""
+        while b"\r\n\r\n" not in self.rest:
+            data = self.socket.recv(1 << 16)
+            if not data:
+                return None
+            self.rest += data
+        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        line, *fields = head.decode("latin-1").split("\r\n")
+        method, target, _ = line.split(" ")
+        pairs = (each.partition(":") for each in fields)
+        seen = Seen(method, target, {name.lower(): value.strip() for name, _, value in pairs})
+        self.requests.append(seen)
+        return seen
+
+    def receive_body(self, seen: Seen, most: int | None = None) -> bool:
+        """Read the body, or `most` bytes of it; tell whether they came."""
+        length = int(seen.headers.get("content-length", "0"))
+        wanted = length if most is None else min(most, length)
+        while len(seen.body) < wanted:
+            if not self.rest:
+                self.rest = self.socket.recv(1 << 16)
+                if not self.rest:
+                    return False
+            piece, self.rest = self.rest[: wanted - len(seen.body)], self.rest[wanted - len(seen.body) :]
+            seen.body += piece
+        return True
+
+    def receive(self) -> Seen | None:
+        """Read a whole request; None where the connection ended first."""
+        seen = self.receive_head()
+        return seen if seen is not None and self.receive_body(seen) else None
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def reset(self) -> None:
+        """End with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+Script = Callable[[Conversation], None]
+
+
+def well_behaved(conversation: Conversation) -> None:
+    """Answer every request on the connection with 200."""
+    while conversation.receive() is not None:
+        conversation.send(ANSWER)
+
+
+def answering(answer: bytes) -> Script:
+    """Read one request, send these bytes, and close."""
+
+    def script(conversation: Conversation) -> None:
+        if conversation.receive() is not None:
+            conversation.send(answer)
+
+    return script
+
+
+class ScriptedStore:
+    """Listens, and lets the script in force play the store on each connection."""
+
+    def __init__(self) -> None:
+        self.script: Script = well_behaved
+        self.requests: list[Seen] = []
+        self.connections = 0
+        store = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                store.connections += 1
+                with suppress(OSError):
+                    store.script(Conversation(self.request, store.requests))
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            block_on_close = False
+            request_queue_size = 256
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.store = Store(f"http://127.0.0.1:{self.server.server_address[1]}", "AKIASTORE", "store-secret")
+
+    @contextmanager
+    def running(self) -> Iterator[ScriptedStore]:
+        thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.server.shutdown()
+            self.server.server_close()
+            thread.join()
+
+    def play(self, script: Script) -> None:
+        """Put a script in force for the connections that come, and forget what was seen."""
+        self.script = script
+        self.requests.clear()
+        self.connections = 0
