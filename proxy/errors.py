@@ -36,6 +36,7 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "InvalidChunkSizeError": (400, "Only the last chunk is allowed to have a size less than 8192 bytes"),
         "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
         "InvalidPart": (400, "One or more of the specified parts could not be found."),
+        "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
         "InvalidPartOrder": (400, "The list of parts was not in ascending order."),
         "InvalidPolicyDocument": (400, "The content of the form does not meet the conditions of the policy document."),
         "InvalidRange": (416, "The requested range cannot be satisfied."),
@@ -44,6 +45,10 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "InvalidToken": (400, "The provided token is malformed or otherwise not valid."),
         "InvalidURI": (400, "The specified URI could not be parsed."),
         "KMS.DisabledException": (400, "The request was rejected because the specified KMS key is not enabled."),
+        "KMS.KMSInvalidStateException": (
+            400,
+            "The request was rejected because the state of the specified KMS key is not valid for this request.",
+        ),
         "KMS.NotFoundException": (400, "The request was rejected because the specified KMS key could not be found."),
         "KeyTooLongError": (400, "Your key is too long."),
         "MalformedPOSTRequest": (400, "The body of your POST request is not well-formed multipart/form-data."),
