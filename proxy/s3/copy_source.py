@@ -1,9 +1,11 @@
 """The header `x-amz-copy-source`: which object a copy reads.
 
-It is percent-decoded once, may start with a slash, and names a version after a literal `?versionId=`.
+It is decoded once as a form is (`+` is a space, which s5cmd relies on), may start with a slash, and names a
+version after a literal `?versionId=`.
 Sources by access point ARN are refused: policies here are written for buckets.
 
-Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html; https://github.com/aws/aws-cli/issues/614
+for a plus sign, which S3 does not take for itself.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def parse_copy_source(value: str) -> CopySource:
         version_id = _decode(query.removeprefix(_VERSION), value)
         if not version_id or "?" in query or "&" in query:
             raise _invalid(value)
-    path = _decode(raw, value)
+    path = _decode(raw.replace("+", " "), value)
     if path.startswith("arn:"):
         raise S3Error(
             "NotImplemented", "Access points are not supported as a copy source.", {"Header": "x-amz-copy-source"}

@@ -58,6 +58,7 @@ _FORWARDED = frozenset(
 # the body's length here would not count.
 _REPLACED = frozenset(
     {
+        "x-amz-api-version",
         "x-amz-cf-id",
         "x-amz-content-sha256",
         "x-amz-date",

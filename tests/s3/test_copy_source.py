@@ -23,7 +23,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
         ("bkt//key", CopySource("bkt", "/key")),
         ("bkt%2Fa%20b", CopySource("bkt", "a b")),
         ("%2Fbkt%2Fkey", CopySource("bkt", "key")),
-        ("bkt/a+b", CopySource("bkt", "a+b")),
+        ("bkt/a+b%2Bc", CopySource("bkt", "a b+c")),
         ("bkt/100%2525", CopySource("bkt", "100%25")),
         ("bkt/key?versionId=abc.d_e", CopySource("bkt", "key", "abc.d_e")),
         ("bkt/key?versionId=null", CopySource("bkt", "key", "null")),
