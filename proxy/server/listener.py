@@ -148,12 +148,12 @@ class S3Connection(RequestHandler):
         """Take bytes, and bound those that do not become a request."""
         if self.transport is None:
             return
-        before = self._request_count
+        before, between = self._request_count, self._body.is_eof()
         super().data_received(data)
         if self._request_count != before:
             self._unfinished = 0
             self._body = self._messages[-1][1]
-        elif self._body.is_eof():
+        elif between:
             self._unfinished += len(data)
             if self._unfinished > self._listener.head_limit:
                 limit = str(self._listener.head_limit)
