@@ -94,7 +94,7 @@ def _read_comments(document: Document) -> Iterator[Suppression | Finding]:
             yield _complaint("bad-suppression", span, line, f"unknown comment `{match['what']}`", remedy)
         elif not (match["rules"] or "").strip():
             yield _complaint("bad-suppression", span, line, "the comment names no rule", _FORM)
-        elif not match["reason"].strip():
+        elif not re.search(r"\w", match["reason"]):
             yield _complaint("bad-suppression", span, line, "the comment gives no reason", _FORM)
         else:
             about = 0 if match["what"] == "ignore-file" else _target(lines, number, alone=not line[:start].strip())

@@ -80,7 +80,8 @@ _SHAPES: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
 # In these a `*` is a value that clients send.
 LITERAL_STARS = frozenset({"s3:if-match", "s3:if-none-match", "s3:delimiter", "s3:prefix", "s3:x-amz-copy-source"})
 
-_KEY_ARN = tuple(tokenize("arn:aws*:kms:?*:?*:key/?*"))
+_KEY_ARN = tokenize("arn:aws*:kms:?*:?*:key/?*")
+_KEY_ARN_PARTS = tuple(tokenize(part) for part in ("arn", "aws*", "kms", "?*", "?*", "key/?*"))
 
 
 def complaint(clause: Clause, template: Template) -> tuple[str, str] | None:
@@ -121,7 +122,10 @@ def _fits_any(template: Template, accepted: tuple[str, ...], *, fold: bool) -> b
 
 def could_be_key_arn(template: Template) -> bool:
     """Tell whether a value can equal the ARN of a KMS key."""
-    return overlap(template.widest, _KEY_ARN)
+    parts = split_arn_tokens(template.widest)
+    if parts is None:
+        return overlap(template.widest, _KEY_ARN)
+    return all(overlap(part, wanted) for part, wanted in zip(parts, _KEY_ARN_PARTS, strict=True))
 
 
 def could_be_arn(template: Template) -> bool:
