@@ -9,16 +9,20 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from proxy.access.questions import Question
 from proxy.access.upload_context import INHERITED, UploadContext, parse_upload_context
 from proxy.config import State
+from proxy.envelope.sizes import MIN_PART
 from proxy.errors import IntegrityError, S3Error
-from proxy.s3.state import context_key
-from proxy.server.store import Store
+from proxy.s3.state import context_key, spill_key
+from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamError
 
 MAX_REMEMBERED = 4096
@@ -27,7 +31,18 @@ CONTINUES = frozenset({"UploadPart", "UploadPartCopy", "CompleteMultipartUpload"
 """Operations that are judged with the values of their upload's creation."""
 ENDS = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload"})
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
 _log = logging.getLogger("s3warden.uploads")
+
+
+@dataclass(frozen=True, slots=True)
+class Spilled:
+    """A small part that waits for the end of its upload; `size` is that of its sealed bytes."""
+
+    etag: str
+    size: int
+    modified: str
 
 
 class Uploads:
@@ -36,15 +51,20 @@ class Uploads:
     def __init__(self, store: Store, state: Callable[[], State]) -> None:
         self._store = store
         self._state = state
-        self._known: OrderedDict[str, UploadContext] = OrderedDict()
+        self._known: OrderedDict[str, UploadContext | None] = OrderedDict()
+        self._ending: set[asyncio.Task[None]] = set()
 
-    async def begin(self, bucket: str, key: str, upload_id: str, question: Question) -> None:
+    async def begin(
+        self, bucket: str, key: str, upload_id: str, question: Question, envelope: Mapping[str, str] = _NOTHING
+    ) -> None:
         """Keep what the creation said; the upload is given up when that cannot be kept.
+
+        `envelope` is what the upload's encryption needs later.
 
         Raises `S3Error` ServiceUnavailable: parts without a context would be judged as unencrypted.
         """
         conditions = {name: value for name in INHERITED if isinstance(value := question.context.get(name), str)}
-        context = UploadContext(conditions)
+        context = UploadContext(conditions, envelope)
         place, name = self._place(bucket, key, upload_id)
         try:
             await self._store.put(place, name, context.serialise())
@@ -54,18 +74,21 @@ class Uploads:
             raise S3Error("ServiceUnavailable", detail=f"cannot keep the upload context: {error}") from error
         self._remember(name, context)
 
-    async def find(self, bucket: str, key: str, upload_id: str) -> UploadContext | None:
+    async def find(self, bucket: str, key: str, upload_id: str, *, fresh: bool = False) -> UploadContext | None:
         """Return the context of an upload, None if it has none: its keys are then absent.
+
+        `fresh` asks the store for what another proxy may have noted in it.
 
         Raises `S3Error` ServiceUnavailable for one that cannot be read or is not ours.
         """
         place, name = self._place(bucket, key, upload_id)
-        known = self._known.get(name)
-        if known is not None:
+        if name in self._known and not fresh:
             self._known.move_to_end(name)
-            return known
+            return self._known[name]
         raw = await self._store.get(place, name)
         if raw is None:
+            # Contexts are written before a client knows its upload: what is not there now never will be.
+            self._remember(name, None)
             return None
         try:
             context = parse_upload_context(raw)
@@ -74,21 +97,70 @@ class Uploads:
         self._remember(name, context)
         return context
 
+    async def amend(self, bucket: str, key: str, upload_id: str, context: UploadContext) -> None:
+        """Keep another version of a context; raises `S3Error` ServiceUnavailable."""
+        place, name = self._place(bucket, key, upload_id)
+        await self._store.put(place, name, context.serialise())
+        self._remember(name, context)
+
     async def end(self, bucket: str, key: str, upload_id: str) -> None:
-        """Delete what was kept. A failure is logged only: the upload itself has ended well."""
+        """Delete everything that was kept, in all versions.
+
+        A failure is logged only: the upload itself has ended well. By then clients have their answer, and
+        many leave at once; what was begun is finished without them.
+        """
+        task = asyncio.ensure_future(self._sweep(bucket, key, upload_id))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        await asyncio.shield(task)
+
+    async def _sweep(self, bucket: str, key: str, upload_id: str) -> None:
         place, name = self._place(bucket, key, upload_id)
         self._known.pop(name, None)
+        folder = name.removesuffix("ctx")
         try:
-            if not await self._store.delete(place, name):
-                _log.warning("the context `%s` in `%s` could not be deleted", name, place)
-        except UpstreamError as error:
-            _log.warning("the context `%s` in `%s` could not be deleted: %s", name, place, error)
+            for each, version in await self._store.names(place, folder):
+                if not await self._store.delete(place, each, version):
+                    _log.warning("`%s` in `%s` could not be deleted", each, place)
+        except (UpstreamError, S3Error) as error:
+            _log.warning("what is under `%s` in `%s` could not be deleted: %s", folder, place, error)
+
+    async def keep_spill(self, bucket: str, key: str, upload_id: str, number: int, sealed: bytes) -> str:
+        """Keep a part that is too small for the store to take before another; returns its ETag."""
+        state = self._state()
+        name = spill_key(bucket, key, upload_id, number, state.prefix)
+        return await self._store.put(state.bucket or bucket, name, sealed)
+
+    async def spills(self, bucket: str, key: str, upload_id: str) -> dict[int, Spilled]:
+        """Return the small parts that are kept, by number."""
+        place, name = self._place(bucket, key, upload_id)
+        return {
+            int(number): Spilled(etag, size, modified)
+            for found, etag, size, modified in await self._store.objects(place, name.removesuffix("ctx"))
+            if (number := found.rpartition("/")[2]).isdigit()
+        }
+
+    async def spill(self, bucket: str, key: str, upload_id: str, number: int) -> tuple[str, bytes] | None:
+        """Return ETag and sealed bytes of a small part; None when there is none."""
+        state = self._state()
+        name = spill_key(bucket, key, upload_id, number, state.prefix)
+        answer = await self._store.fetch(state.bucket or bucket, name)
+        body = await read_answer(answer, MIN_PART)
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to a read of `{name}`")
+        return answer.headers.joined("etag") or "", body
 
     def _place(self, bucket: str, key: str, upload_id: str) -> tuple[str, str]:
         state = self._state()
         return state.bucket or bucket, context_key(bucket, key, upload_id, state.prefix)
 
-    def _remember(self, name: str, context: UploadContext) -> None:
+    def name(self, bucket: str, key: str, upload_id: str) -> str:
+        """Return the name of an upload's context."""
+        return self._place(bucket, key, upload_id)[1]
+
+    def _remember(self, name: str, context: UploadContext | None) -> None:
         self._known[name] = context
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
