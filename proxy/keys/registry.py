@@ -6,11 +6,15 @@ finding about that key.
 
 from __future__ import annotations
 
-from proxy.config import Config, KeySettings
+from proxy.config import AwsKms, Config, KeySettings, Pkcs11, Vault
 from proxy.envelope.entropy import Entropy, SystemEntropy
+from proxy.errors import ConfigError
+from proxy.keys.guard import GuardedKey
 from proxy.keys.local import LARGE_RSA_BITS, LocalRsaKey, local_key
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.service import KeyOp, KeyResult, KeyService, Observer, Provider
+
+_EXTRAS = {"aws-kms": "aws", "vault": "vault", "pkcs11": "pkcs11"}
 
 
 def ignore(provider: Provider, op: KeyOp, result: KeyResult) -> None:
@@ -20,10 +24,21 @@ def ignore(provider: Provider, op: KeyOp, result: KeyResult) -> None:
 def build_ring(config: Config, observe: Observer = ignore, entropy: Entropy | None = None) -> KeyRing:
     """Build every key of the configuration; nothing is asked over the network yet.
 
-    Raises `ConfigError` for a key that cannot be built here.
+    Raises `ConfigError` for keys whose library is not installed.
     """
     entropy = entropy or SystemEntropy()
-    keys = [_master(settings, _service(settings, entropy), observe) for settings in config.keys.values()]
+    keys, findings = [], []
+    for settings in config.keys.values():
+        try:
+            service = _service(settings, observe, entropy)
+        except ImportError as error:
+            message = f"a key of type `{settings.type}` needs the package {error.name}"
+            remedy = f'install it: pip install "s3warden[{_EXTRAS[settings.type]}]"'
+            findings.append(config.source.diagnostic(("keys", settings.name, "type"), message, help=remedy))
+        else:
+            keys.append(_master(settings, service, observe))
+    if findings:
+        raise ConfigError(findings)
     return KeyRing(keys, config.keys)
 
 
@@ -34,5 +49,24 @@ def _master(settings: KeySettings, service: KeyService, observe: Observer) -> Ma
     )
 
 
-def _service(settings: KeySettings, entropy: Entropy) -> KeyService:
-    return local_key(settings, entropy)
+def _service(settings: KeySettings, observe: Observer, entropy: Entropy) -> KeyService:
+    if settings.backend is None:
+        return local_key(settings, entropy)
+    return GuardedKey(settings.name, _remote(settings, entropy), settings.timeout_seconds, observe)
+
+
+def _remote(settings: KeySettings, entropy: Entropy) -> KeyService:
+    name, seconds, backend = settings.name, settings.timeout_seconds, settings.backend
+    if isinstance(backend, AwsKms):
+        from proxy.keys.aws_kms import AwsKmsKey
+
+        return AwsKmsKey(name, backend, seconds)
+    if isinstance(backend, Vault):
+        from proxy.keys.vault import VaultKey
+
+        return VaultKey(name, backend, seconds)
+    if isinstance(backend, Pkcs11):
+        from proxy.keys.pkcs11 import Pkcs11Key
+
+        return Pkcs11Key(name, backend, [(version.id, version.label or name) for version in settings.versions], entropy)
+    raise AssertionError(f"a key of type `{settings.type}` has no service")

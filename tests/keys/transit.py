@@ -1,0 +1,92 @@
+"""A stand-in for the transit engine of Vault, as its API documentation describes encrypt and decrypt.
+
+No package of a registry ships the server itself, so this is what the tests talk to.
+Source: https://developer.hashicorp.com/vault/api-docs/secret/transit
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+TOKEN = "hvs.transit-token"
+
+
+@dataclass
+class Transit:
+    """Keys by name, each a list of versions; `status` answers everything with that status instead."""
+
+    keys: dict[str, list[bytes]] = field(default_factory=lambda: {"hr": [os.urandom(32)]})
+    status: int | None = None
+    body: object | None = None
+    redirect: str | None = None
+    seen: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+
+    def __enter__(self) -> Transit:
+        transit = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.answer({})
+
+            def do_POST(self) -> None:
+                self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def answer(self, asked: dict[str, str]) -> None:
+                transit.seen.append((self.path, dict(self.headers), asked))
+                status, body = transit.serve(self.path, self.headers.get("X-Vault-Token"), asked)
+                raw = json.dumps(body).encode()
+                self.send_response(status)
+                if transit.redirect is not None:
+                    self.send_header("Location", transit.redirect)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def serve(self, path: str, token: str | None, asked: dict[str, str]) -> tuple[int, object]:
+        if self.redirect is not None:
+            return 307, {}
+        if self.status is not None or self.body is not None:
+            return self.status or 200, self.body or {"errors": ["as told"]}
+        if token != TOKEN:
+            return 403, {"errors": ["permission denied"]}
+        if path == "/v1/auth/token/lookup-self":
+            return 200, {"data": {"ttl": 3600}}
+        _, _, mount, verb, name = path.split("/")
+        if mount != "transit":
+            return 404, {"errors": [f"no handler for route {path}"]}
+        if name not in self.keys:
+            return 400, {"errors": ["encryption key not found"]}
+        aad = base64.b64decode(asked["associated_data"])
+        if verb == "encrypt":
+            versions = self.keys[name]
+            nonce = os.urandom(12)
+            sealed = nonce + AESGCM(versions[-1]).encrypt(nonce, base64.b64decode(asked["plaintext"]), aad)
+            return 200, {"data": {"ciphertext": f"vault:v{len(versions)}:{base64.b64encode(sealed).decode()}"}}
+        _, version, text = asked["ciphertext"].split(":")
+        sealed = base64.b64decode(text)
+        try:
+            plaintext = AESGCM(self.keys[name][int(version[1:]) - 1]).decrypt(sealed[:12], sealed[12:], aad)
+        except (InvalidTag, IndexError):
+            return 400, {"errors": ["cipher: message authentication failed"]}
+        return 200, {"data": {"plaintext": base64.b64encode(plaintext).decode()}}
