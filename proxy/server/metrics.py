@@ -99,6 +99,12 @@ FAMILIES: tuple[Family, ...] = (
         (),
         _UPSTREAM_SECONDS,
     ),
+    Family(
+        "key_requests",
+        "counter",
+        "Uses of master keys, by kind of key service, what was asked, and how it ended",
+        ("provider", "op", "result"),
+    ),
     Family("integrity_failures", "counter", "Stored objects that failed verification, by what failed", ("where",)),
     Family("audit_events", "counter", "Records given to a log of decisions", ("sink", "result")),
     Family("worker_restarts", "counter", "Times a crashed worker process was started again"),
@@ -124,6 +130,7 @@ class Metrics:
         "_first_byte",
         "_in_flight",
         "_integrity",
+        "_keys",
         "_policy_info",
         "_reload",
         "_requests",
@@ -142,6 +149,7 @@ class Metrics:
         self._upstream = self._cells["upstream_requests"]
         self._audit = self._cells["audit_events"]
         self._integrity = self._cells["integrity_failures"]
+        self._keys = self._cells["key_requests"]
         self._policy_info = self._cells["policy_info"]
         self._first_byte = self._single("time_to_first_byte_seconds")
         self._evaluation = self._single("policy_evaluation_seconds")
@@ -208,6 +216,10 @@ class Metrics:
     def integrity_failed(self, where: str) -> None:
         """A stored object failed verification; `where` is the label of the `IntegrityError`."""
         _count(self._integrity, (where,))
+
+    def key_used(self, provider: str, op: str, result: str) -> None:
+        """A master key was asked to `wrap`, `unwrap` or for a `check`: `ok`, `refused`, `unavailable` or `invalid`."""
+        _count(self._keys, (provider, op, result))
 
     def audited(self, sink: str, ok: bool) -> None:
         """A record was written to `sink`, or was lost."""

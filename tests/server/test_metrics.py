@@ -83,6 +83,13 @@ def test_failures_of_authentication_audit_and_reload_are_counted():
     assert found["config_last_reload_successful", ()] == 0
 
 
+def test_every_use_of_a_key_is_counted_by_what_it_was_and_how_it_ended():
+    metrics = Metrics("1.0")
+    metrics.key_used("vault", "wrap", "unavailable")
+    labels = (("op", "wrap"), ("provider", "vault"), ("result", "unavailable"))
+    assert numbers(metrics.sample())["key_requests_total", labels] == 1
+
+
 def test_only_the_revision_in_force_is_shown():
     metrics = Metrics("1.0")
     metrics.revision("old")
