@@ -27,12 +27,14 @@ class Coverage:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._filed: dict[tuple[object, ...], list[Part]] = {}
+        self._prefixes: set[str] = set()
         self._common: Counter[str] = Counter()
         for part in parts:
             conditions = frozenset(said(clause.condition) for clause in part.clauses)
             what = _what(part)
             self._common.update(what)
             for prefix in {item.prefix for item in part.statement.resources.items}:
+                self._prefixes.add(prefix)
                 for who in _who(part):
                     for action in what:
                         self._filed.setdefault((conditions, prefix, who, action), []).append(part)
@@ -50,7 +52,8 @@ class Coverage:
         rarest = action or min(part.statement.actions.names, key=lambda name: self._common[name], default=_MANY)
         subsets = [frozenset(some) for size in range(len(conditions) + 1) for some in combinations(conditions, size)]
         seen = {id(part)}
-        for key in product(subsets, (prefix[:end] for end in range(len(prefix) + 1)), who, (_MANY, rarest)):
+        prefixes = [start for end in range(len(prefix) + 1) if (start := prefix[:end]) in self._prefixes]
+        for key in product(subsets, prefixes, who, (_MANY, rarest)):
             for other in self._filed.get(key, ()):
                 if id(other) not in seen:
                     seen.add(id(other))

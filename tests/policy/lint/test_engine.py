@@ -337,7 +337,7 @@ def test_two_thousand_statements_are_linted_in_well_under_a_second() -> None:
     text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=1)
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         assert lint_text(text, "p.json", "bucket").statements == 2000
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1.5  # 0.4 s on one core of 2026; the rest is for machines that do other things too
+        times.append(time.process_time() - start)
+    assert min(times) < 1.5  # 0.4 s on one core of 2026, if it has nothing else to do
