@@ -66,7 +66,7 @@ class Stalls:
         for connection in [each for each, since in self._since.items() if since < oldest]:
             del self._since[connection]
             self.closed.add(connection)
-            connection.abort()
+            _break(connection)
         if self._since:
             self._timer = self._loop.call_later(min(1.0, self._idle_seconds / 4), self._look)
 
@@ -138,12 +138,13 @@ class Lane:
 
     def _explain(self, error: BaseException, request: Prepared, upload: _Upload | None) -> BaseException:
         """Turn what went wrong on the connection into an error of this room; cancellation stays itself."""
+        late = self._connection in self._stalls.closed
+        self._stalls.closed.discard(self._connection)
         if not isinstance(error, Exception):
             return error
         if upload is not None and isinstance(upload.failure, Exception):
             return upload.failure
-        if self._connection in self._stalls.closed:
-            self._stalls.closed.discard(self._connection)
+        if late:
             return UpstreamError("the upstream did not answer in time")
         if upload is None and request.method in _IDEMPOTENT and isinstance(error, (ServerDisconnectedError, OSError)):
             return StaleConnectionError(f"the upstream closed the connection: {error}")
@@ -169,9 +170,10 @@ class _Upload:
                 _write(connection, piece)
                 await self._drain()
             self._stalls.begin(connection)
-        except BaseException:
-            # The promised length is not reached: only closing tells the store to discard the upload.
-            connection.abort()
+        except Exception:
+            # The promised length is not reached: only closing tells the store to discard the upload. Whoever
+            # cancels this closes the connection in time, perhaps after the store's answer was read.
+            _break(connection)
             raise
 
     async def _drain(self) -> None:
@@ -222,18 +224,27 @@ class Answer:
             return b""
         self._stalls.begin(connection)
         try:
-            return await payload.readany()
+            data = await payload.readany()
         except Exception as error:
-            late = connection in self._stalls.closed
-            self._stalls.closed.discard(connection)
-            raise UpstreamError("the upstream stalled" if late else f"the upstream broke off: {error}") from error
+            self._stalled(connection, error)
+            raise UpstreamError(f"the upstream broke off: {error}") from error
         finally:
             self._stalls.end(connection)
+        if not data:
+            # Without a length, closing a connection that stalls looks like the end of its body.
+            self._stalled(connection)
+        return data
+
+    def _stalled(self, connection: ResponseHandler, cause: Exception | None = None) -> None:
+        if connection in self._stalls.closed:
+            self._stalls.closed.discard(connection)
+            raise UpstreamError("the upstream stalled") from cause
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it. Safe to repeat."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._stalls.closed.discard(connection)
             whole = self._payload.is_eof() and connection.is_connected() and not connection.should_close
             self._give_back(connection, whole)
 
@@ -242,19 +253,28 @@ async def _first_answer(connection: ResponseHandler, upload: _Upload | None) -> 
     """Wait for the final answer, skipping 1xx, and settle what becomes of an upload still under way."""
     while True:
         message, payload = await connection.read()
-        if message.code >= 200 or message.code == 101:
+        if message.code == 101 or message.code >= 600:
+            raise UpstreamError(f"status {message.code}")
+        if message.code >= 200:
             break
     if upload is None:
         return message, payload
-    if upload.task.done():
-        upload.task.result()
-    elif message.code < 300:
+    if message.code < 300:
         # A success may only be believed when the whole body was checked and sent.
         await upload.task
     else:
         connection.force_close()
         await upload.stop()
     return message, payload
+
+
+def _break(connection: ResponseHandler) -> None:
+    """Abort a connection so that everybody who waits for it hears of it.
+
+    `connection.abort()` would forget the body of an answer without telling its reader.
+    """
+    if connection.transport is not None:
+        connection.transport.abort()
 
 
 def _write(connection: ResponseHandler, data: Buffer) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,11 +83,11 @@ class PooledUpstream:
         body = request.body if isinstance(request.body, bytes) else await read_ahead(request.body)
         await self._take_place()
         try:
-            while (connection := self._take_idle()) is not None:
-                try:
+            connection = self._take_idle()
+            if connection is not None:
+                # Once: a request that breaks the store would otherwise do so on every idle connection.
+                with suppress(StaleConnectionError):
                     return await self._lane(connection).exchange(request, body)
-                except StaleConnectionError:
-                    continue
             connection = await self._connect()
             try:
                 return await self._lane(connection).exchange(request, body)

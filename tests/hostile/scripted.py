@@ -9,6 +9,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -96,13 +97,16 @@ class ScriptedStore:
         self.script: Script = well_behaved
         self.requests: list[Seen] = []
         self.connections = 0
+        self._open: set[socket.socket] = set()
         store = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 store.connections += 1
+                store._open.add(self.request)
                 with suppress(OSError):
                     store.script(Conversation(self.request, store.requests))
+                store._open.discard(self.request)
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -124,7 +128,11 @@ class ScriptedStore:
             thread.join()
 
     def play(self, script: Script) -> None:
-        """Put a script in force for the connections that come, and forget what was seen."""
+        """Put a script in force, end the connections that follow another one, and forget what was seen."""
         self.script = script
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        time.sleep(0.01 if self._open else 0)
         self.requests.clear()
         self.connections = 0
