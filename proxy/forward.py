@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 from urllib.parse import quote
 
 from proxy.access.verdict import Authorized
@@ -138,13 +139,14 @@ class Forwarder:
         self,
         method: str,
         bucket: str,
-        key: str,
+        key: str | None,
         now: float,
         query: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
+        extra: Mapping[str, str] = MappingProxyType({}),
     ) -> Prepared:
         """Prepare a small request that the proxy makes for itself, under its own credential."""
-        fields = {"accept-encoding": "identity", "host": self.route.host(bucket)}
+        fields = {"accept-encoding": "identity", **extra, "host": self.route.host(bucket)}
         if method in ("PUT", "POST"):
             fields["content-length"] = str(len(body))
         path = upstream_path(bucket, key, virtual_host=self.route.virtual_host)

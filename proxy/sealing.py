@@ -142,10 +142,16 @@ class SealedPlan:
 
     def start(self, signer: ChunkSigner | None = None) -> VerifiedBody:
         """Return the machine that takes the body as received."""
+        return self._start(SealingEncoder(self.key, self.head, self.wire, signer))
+
+    def start_unframed(self) -> VerifiedBody:
+        """Return the machine whose output is the sealed bytes and nothing else."""
+        return self._start(SealingEncoder(self.key, self.head, plan_wire(self.wire.stored, "unsigned"), None))
+
+    def _start(self, encoder: Encoder) -> VerifiedBody:
         decoder = None
         if self.payload.mode.aws_chunked:
             decoder = make_decoder(self.payload, self.length, self.declared, self.chunk_verifier)
-        encoder = SealingEncoder(self.key, self.head, self.wire, signer)
         return VerifiedBody(self.length, decoder, Verifier(self.declared), encoder)
 
 

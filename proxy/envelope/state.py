@@ -1,11 +1,10 @@
-"""What an unfinished upload keeps beside itself on the backend: names of its objects, and sealed keys.
+"""The seal on what an unfinished upload keeps beside itself on the backend: keys that no proxy could get otherwise.
 
-No proxy remembers an upload; any of a fleet finds its context by the name derived here.
+No proxy remembers an upload; any of a fleet that has the secret opens what another one sealed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -16,36 +15,10 @@ from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import NONCE_SIZE, TAG_SIZE
 from proxy.errors import IntegrityError
 
-DEFAULT_PREFIX = ".s3w/"
 MIN_SECRET = 32
 """Bytes a state secret must have at least."""
 
 _SALT = b"s3w/1 state"
-
-
-def uploads_prefix(prefix: str = DEFAULT_PREFIX) -> str:
-    """Return the prefix under which all upload state lives."""
-    return f"{prefix}mpu/"
-
-
-def upload_context_key(bucket: str, key: str, upload_id: str, prefix: str = DEFAULT_PREFIX) -> str:
-    """Name the object that holds an upload's context."""
-    return f"{prefix}mpu/{upload_hash(bucket, key, upload_id)}/ctx"
-
-
-def spill_key(bucket: str, key: str, upload_id: str, part_number: int, prefix: str = DEFAULT_PREFIX) -> str:
-    """Name the object that holds a part too small for the backend to take before the trailer."""
-    return f"{prefix}mpu/{upload_hash(bucket, key, upload_id)}/{part_number}"
-
-
-def upload_hash(bucket: str, key: str, upload_id: str) -> str:
-    """Hash what names an upload. Lengths in front keep two uploads from sharing one text."""
-    digest = hashlib.sha256()
-    for text in (bucket, key, upload_id):
-        raw = text.encode()
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
-    return digest.hexdigest()
 
 
 class StateSeal:

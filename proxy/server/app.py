@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import ssl
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from proxy.clock import SystemClock
 from proxy.config import Config, Log
 from proxy.diagnostics import render
 from proxy.envelope.entropy import SystemEntropy
+from proxy.envelope.state import MIN_SECRET, StateSeal
 from proxy.errors import ConfigError
 from proxy.forward import Forwarder, Route
 from proxy.server.audit import AuditSink, DecisionLog, DecisionRecord
@@ -54,8 +56,13 @@ def run(path: Path) -> int:
         for warning in rules.config.warnings:
             _log.warning("%s", render(warning))
 
+        # Before the workers are forked: what one of them seals, the others must open.
+        made = os.urandom(MIN_SECRET)
+        if rules.config.keys and not rules.config.state_secret:
+            _log.warning("`state_secret` is not set: another instance cannot continue uploads under write-only keys")
+
         async def make_worker(slot: Slot) -> S3Worker:
-            return S3Worker(path, slot)
+            return S3Worker(path, slot, made)
 
         return serve(rules.config, make_worker, __version__)
     except ConfigError as error:
@@ -66,9 +73,13 @@ def run(path: Path) -> int:
 class S3Worker:
     """One serving process, from its rules on disk to its listening sockets."""
 
-    def __init__(self, path: Path, slot: Slot) -> None:
-        """Load and connect everything; raises `ConfigError`."""
+    def __init__(self, path: Path, slot: Slot, made_secret: bytes) -> None:
+        """Load and connect everything; raises `ConfigError`.
+
+        `made_secret` seals state where the configuration has no secret for it.
+        """
         self._path = path
+        self._made_secret = made_secret
         self._metrics = Metrics(__version__, slot.generation)
         rules = load_rules(path)
         self._clock = SystemClock()
@@ -77,11 +88,13 @@ class S3Worker:
         self._tls = _server_tls(rules.config)
         self._log = self._open_log(rules.config)
         self._reloader = Reloader(lambda: load_rules(path), rules, self._metrics, steps=[self._adopt])
+        self._seal = self._state_seal(rules.config)
         self._pipeline = Pipeline(
             lambda: self._reloader.current,
             self._store,
             Uploads(self._store, lambda: self._reloader.current.config.upstream.state),
             Capsules(LocalDesk(SystemEntropy()), SystemEntropy()),
+            lambda: self._seal,
             self._log or _NO_LOG,
             self._metrics,
             self._clock,
@@ -148,7 +161,12 @@ class S3Worker:
             self._upstream, forwarder, self._credentials = self._connect(new)
             self._store.switch(self._upstream, forwarder)
             former.retire()
+        self._seal = self._state_seal(new)
         forget_signing_keys()
+
+    def _state_seal(self, config: Config) -> StateSeal:
+        secrets = [secret.reveal().encode() for secret in config.state_secret] or [self._made_secret]
+        return StateSeal(secrets, SystemEntropy())
 
     def _connect(self, config: Config) -> tuple[PooledUpstream, Forwarder, UpstreamCredentials]:
         upstream = config.upstream

@@ -13,6 +13,7 @@ from time import perf_counter
 from aiohttp import web
 
 from proxy.access.connection import Connection
+from proxy.access.upload_context import UploadContext
 from proxy.access.verdict import Answered
 from proxy.auth.claim import Claim
 from proxy.errors import S3Error
@@ -51,6 +52,7 @@ class Exchange:
         "started",
         "status",
         "time",
+        "upload",
         "upstream_id_2",
         "upstream_request_id",
     )
@@ -78,6 +80,8 @@ class Exchange:
         self.caller = ANONYMOUS_CALLER
         self.completed: Completed | None = None
         self.answers: tuple[Answered, ...] = ()
+        self.upload: UploadContext | None = None
+        """The context of the upload that the request continues."""
         self.refused: dict[int, Answered] = {}
         self.status = 0
         self.error: str | None = None
@@ -100,7 +104,7 @@ class Exchange:
     def answered(self, status: int, upstream: Headers) -> None:
         """Note what the store answered."""
         self.status = status
-        self.upstream_request_id = upstream.joined("x-amz-request-id")
+        self.upstream_request_id = upstream.joined("x-amz-request-id") or upstream.joined("x-amzn-requestid")
         self.upstream_id_2 = upstream.joined("x-amz-id-2")
 
     def began_to_answer(self) -> None:

@@ -19,6 +19,7 @@ from proxy.access.connection import Connection, resolve
 from proxy.access.questions import questions
 from proxy.access.verdict import refusals
 from proxy.clock import Clock
+from proxy.envelope.state import StateSeal
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.payload import verify_buffered
@@ -66,6 +67,7 @@ class Pipeline:
         store: Store,
         uploads: Uploads,
         capsules: Capsules,
+        seal: Callable[[], StateSeal],
         log: AuditSink,
         metrics: Metrics,
         clock: Clock,
@@ -75,7 +77,7 @@ class Pipeline:
         self._uploads = uploads
         self._judge = Judge(store, metrics)
         self._answers = Answers(uploads, self._judge)
-        self._sealed = SealedBuckets(store, capsules, self._answers)
+        self._sealed = SealedBuckets(store, capsules, self._answers, uploads, seal)
         self._decisions = log
         self._metrics = metrics
         self._clock = clock
@@ -169,9 +171,10 @@ class Pipeline:
         """Ask the policies; raises `S3Error` AccessDenied."""
         rules, request, identity = exchange.rules, asked.request, exchange.caller.identity
         refuse_bucket_policies(request, rules)
-        upload = None
-        if request.operation.name in CONTINUES and request.bucket and rules.reads_encryption(request.bucket):
-            upload = await self._uploads.find(request.bucket, request.key or "", request.parameters["uploadId"])
+        if request.operation.name in CONTINUES and request.bucket and rules.keeps_uploads(request.bucket):
+            exchange.upload = await self._uploads.find(
+                request.bucket, request.key or "", request.parameters["uploadId"]
+            )
         found = questions(
             request,
             asked.claim,
@@ -180,7 +183,7 @@ class Pipeline:
             rules.access,
             exchange.time,
             facts=asked.facts,
-            upload=upload,
+            upload=exchange.upload,
             own=proxy_keys(rules, request),
         )
         refuse_reserved(found, rules)

@@ -6,8 +6,9 @@ for certain is an error, never an empty answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 
 from proxy.access.questions import Target
 from proxy.clock import Clock
@@ -19,6 +20,8 @@ from proxy.server.metrics import Metrics
 from proxy.server.upstream import Upstream, UpstreamAnswer, UpstreamError
 
 ERRAND_BYTES = 1 << 17
+LISTING_BYTES = 1 << 22
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 
 class Store:
@@ -82,27 +85,78 @@ class Store:
         await read_answer(answer, 0)
         return answer
 
-    async def put(self, bucket: str, key: str, body: bytes) -> None:
-        """Write a small object of the proxy's own."""
-        status, _ = await self._errand("PUT", bucket, key, body=body)
-        if status != 200:
-            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a write of `{key}`")
+    async def put(self, bucket: str, key: str, body: bytes) -> str:
+        """Write an object of the proxy's own; return its ETag."""
+        prepared = self.forwarder.prepare_own("PUT", bucket, key, self._clock.now(), body=body)
+        answer = await self.send(prepared)
+        await read_answer(answer, ERRAND_BYTES)
+        if answer.status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to a write of `{key}`")
+        return answer.headers.joined("etag") or ""
 
-    async def delete(self, bucket: str, key: str) -> bool:
+    async def delete(self, bucket: str, key: str, version_id: str = "") -> bool:
         """Delete an object of the proxy's own; tell whether the store agreed."""
-        status, _ = await self._errand("DELETE", bucket, key)
+        query = [("versionId", version_id)] if version_id else []
+        status, _ = await self._errand("DELETE", bucket, key, query)
         return status in (200, 204, 404)
+
+    async def fetch(
+        self, bucket: str, key: str, query: Iterable[tuple[str, str]] = (), fields: Mapping[str, str] = _NO_FIELDS
+    ) -> UpstreamAnswer:
+        """Return the answer to a GET under the proxy's own credential; its body is still to be read."""
+        return await self.send(self.forwarder.prepare_own("GET", bucket, key, self._clock.now(), query, extra=fields))
+
+    async def names(self, bucket: str, prefix: str) -> list[tuple[str, str]]:
+        """Return key and version id of everything under a prefix; the id is empty where there are no versions.
+
+        For a few objects of the proxy's own: one page is read.
+        """
+        for query in ([("versions", ""), ("prefix", prefix)], [("list-type", "2"), ("prefix", prefix)]):
+            status, body = await self._errand("GET", bucket, None, query, limit=LISTING_BYTES)
+            if status == 200:
+                break
+        if status == 404:
+            return []
+        if status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of `{prefix}`")
+        rows = [each for each in parse_xml(body).children if each.name in ("Version", "DeleteMarker", "Contents")]
+        return [
+            (row.value("Key") or "", "" if (version := row.value("VersionId") or "") == "null" else version)
+            for row in rows
+        ]
 
     async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         """Give up an upload that a client will never hear of."""
         await self._errand("DELETE", bucket, key, [("uploadId", upload_id)])
 
+    async def objects(self, bucket: str, prefix: str) -> list[tuple[str, str, int, str]]:
+        """Return key, ETag, size and time of the objects under a prefix; one page is read."""
+        query = [("list-type", "2"), ("prefix", prefix)]
+        status, body = await self._errand("GET", bucket, None, query, limit=LISTING_BYTES)
+        if status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of `{prefix}`")
+        return [
+            (
+                row.value("Key") or "",
+                row.value("ETag") or "",
+                int(row.value("Size") or 0),
+                row.value("LastModified") or "",
+            )
+            for row in parse_xml(body).all("Contents")
+        ]
+
     async def _errand(
-        self, method: str, bucket: str, key: str, query: Iterable[tuple[str, str]] = (), body: bytes = b""
+        self,
+        method: str,
+        bucket: str,
+        key: str | None,
+        query: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        limit: int = ERRAND_BYTES,
     ) -> tuple[int, bytes]:
         prepared = self.forwarder.prepare_own(method, bucket, key, self._clock.now(), query, body)
         answer = await self.send(prepared)
-        return answer.status, await read_answer(answer, ERRAND_BYTES)
+        return answer.status, await read_answer(answer, limit)
 
 
 async def read_answer(answer: UpstreamAnswer, limit: int) -> bytes:

@@ -1,28 +1,13 @@
-"""Names and sealed keys of unfinished uploads."""
+"""Sealed keys of unfinished uploads."""
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
-from proxy.envelope.state import StateSeal, spill_key, upload_context_key, upload_hash, uploads_prefix
+from proxy.envelope.state import StateSeal
 from proxy.errors import IntegrityError
 
 NAME = ".s3w/mpu/abc/ctx"
-
-
-def test_names_come_from_bucket_key_and_upload_id() -> None:
-    text = b"\0\0\0\1b\0\0\0\3k/\xc3\0\0\0\2id".replace(b"\0\0\0\3k/\xc3", b"\0\0\0\4k/\xc3\xa4")
-    expected = hashlib.sha256(text).hexdigest()
-    assert upload_hash("b", "k/ä", "id") == expected
-    assert upload_context_key("b", "k/ä", "id") == f".s3w/mpu/{expected}/ctx"
-    assert spill_key("b", "k/ä", "id", 7, "state/") == f"state/mpu/{expected}/7"
-    assert uploads_prefix() == ".s3w/mpu/"
-
-
-def test_two_uploads_never_share_a_name() -> None:
-    assert upload_hash("ab", "c", "d") != upload_hash("a", "bc", "d") != upload_hash("a", "b", "cd")
 
 
 def test_the_first_secret_writes_and_all_read(entropy) -> None:

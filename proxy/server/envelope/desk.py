@@ -76,6 +76,11 @@ class LocalDesk:
                 return [(SSE, "aws:kms"), (_KEY_ID, key.arn)]
         return [(SSE, "AES256")]
 
+    def can_open(self, exchange: Exchange, wish: Wish) -> bool:
+        """Tell whether there is a private half, where the key has halves."""
+        version = exchange.rules.config.keys[wish.key].versions[0]
+        return version.material is not None or version.private is not None
+
     def _keyrings(self, config: Config) -> dict[str, list[Keyring]]:
         if config is not self._config:
             self._rings = {name: _rings(config, name, self._entropy) for name in config.keys}

@@ -72,6 +72,10 @@ class KeyDesk(Protocol):
         """Return the fields that tell how a stored object is encrypted."""
         ...
 
+    def can_open(self, exchange: Exchange, wish: Wish) -> bool:
+        """Tell whether what is wrapped so can be unwrapped again without the client's help."""
+        ...
+
 
 class Capsules:
     """Seals and opens capsules with the keys of a desk."""
@@ -106,3 +110,7 @@ class Capsules:
     def describe(self, exchange: Exchange, place: Place, capsule: Capsule) -> Fields:
         """Return the fields that tell how a stored object is encrypted."""
         return self._desk.describe(exchange, place, capsule)
+
+    def can_open(self, exchange: Exchange, wish: Wish) -> bool:
+        """Tell whether a capsule made so can be opened again without the client's help."""
+        return self._desk.can_open(exchange, wish)

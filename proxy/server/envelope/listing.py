@@ -17,7 +17,7 @@ from aiohttp import web
 from proxy.envelope.etags import mark_etag
 from proxy.envelope.single import parse_envelope
 from proxy.envelope.sizes import listed_plain_size
-from proxy.errors import IntegrityError
+from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.s3.etags import map_etags, unquote_etag
 from proxy.s3.pages import DEFAULT_LIMIT, Page, parse_page, with_values
@@ -136,7 +136,7 @@ class Lister:
         if answer.status == 200 and found.value is not None:
             try:
                 size = await self._reader.shown_size(exchange, authorized, parse_envelope(found.value), found, key)
-            except IntegrityError as error:
+            except (IntegrityError, S3Error) as error:
                 # One damaged object must not hide the others; reading it says what is wrong.
                 _log.warning("the size of `%s/%s` cannot be told: %s", bucket, key, error)
         if answer.status == 200:

@@ -12,7 +12,7 @@ from proxy.envelope.checksum import open_checksum
 from proxy.envelope.frames import FrameOpener
 from proxy.envelope.ranges import Wanted, backend_range, locate, span
 from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
-from proxy.envelope.sizes import multipart_plain_size, part_count_of
+from proxy.envelope.sizes import MAX_PARTS, multipart_plain_size, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.ranges import ByteRange, parse_range
@@ -20,6 +20,8 @@ from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules, Fields, Place
+from proxy.server.envelope.manifests import Manifests
+from proxy.server.envelope.multiparts import Asking, MultipartReader
 from proxy.server.envelope.passage import opened, send
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
@@ -35,13 +37,20 @@ class Reader:
         self._store = store
         self._capsules = capsules
         self._answers = answers
+        self._manifests = Manifests(store, capsules)
+        self._multipart = MultipartReader(self._manifests, capsules, answers)
 
     async def get(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Answer GetObject."""
         request = authorized.request
+        asking = Asking(exchange, authorized, self._place(exchange, authorized))
         if "partNumber" in request.parameters:
-            raise S3Error("NotImplemented", "Single parts of encrypted objects are not served.")
+            return await self._part(asking)
         wanted = parse_range(request.headers.get("range"))
+        if wanted is not None:
+            answered = await self._multipart.warm(asking, wanted)
+            if answered is not None:
+                return answered
         answer = await self.ask(exchange, authorized, wanted)
         try:
             found = conceal(answer)
@@ -54,16 +63,67 @@ class Reader:
                 return await self._answers.reply(exchange, authorized, answer)
             if found.value is None:
                 return await self._plain(exchange, authorized, wanted, answer)
-            place = self._place(exchange, authorized)
             envelope = parse_envelope(found.value)
-            if envelope.kind is Kind.MULTIPART:
-                raise S3Error("NotImplemented", "Multipart objects are not served.")
-            return await self._single(exchange, authorized, place, wanted, answer, found, envelope)
+            if envelope.kind is Kind.SINGLE:
+                return await self._single(asking, wanted, answer, found, envelope)
+            if wanted is None:
+                return await self._multipart.whole(asking, envelope, found, answer)
+            answer.close()
+            return await self._multipart.cold(asking, envelope, found, wanted)
+        finally:
+            answer.close()
+
+    async def _part(self, asking: Asking) -> web.StreamResponse:
+        """Answer GetObject or HeadObject with a part number."""
+        exchange, authorized = asking.exchange, asking.authorized
+        headers = authorized.request.headers
+        number = part_number(authorized.request.parameters["partNumber"])
+        if "range" in headers:
+            raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter.")
+        answer = await self.ask(exchange, authorized, None, method="HEAD")
+        found = conceal(answer)
+        answer.close()
+        if answer.status >= 300:
+            return await self._answers.reply(exchange, authorized, answer)
+        if found.value is None:
+            raise S3Error("NotImplemented", "Parts of objects stored without encryption are not served.")
+        envelope = parse_envelope(found.value)
+        extra: Fields = []
+        if envelope.kind is Kind.SINGLE:
+            plain = plain_size_of_body(found.size)
+            if number != 1:
+                raise S3Error("InvalidPartNumber")
+            first, last = 0, plain - 1
+        else:
+            known, first, last = await self._multipart.part(asking, envelope, found, number)
+            plain = known.manifest.plain_size
+            extra = [("x-amz-mp-parts-count", str(len(known.manifest.parts)))]
+        fields = [*answer_fields(exchange, answer), *self._describe(asking, envelope), *extra]
+        if authorized.request.head.method == "HEAD" or last < first:
+            span_text = f"bytes {first}-{last}/{plain}" if last >= first else ""
+            fields += [("Content-Range", span_text)] if span_text else []
+            exchange.answered(206, answer.headers)
+            begin(exchange, 206 if span_text else 200, fields, last - first + 1)
+            return await exchange.reply.finish()
+        if envelope.kind is Kind.MULTIPART:
+            answered = await self._multipart.stretch(asking, known, first, last, extra)
+            if answered is None:
+                raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+            return answered
+        wanted = ByteRange(first, last)
+        answer = await self.ask(exchange, authorized, wanted)
+        try:
+            found = conceal(answer)
+            if answer.status >= 300 or found.value is None:
+                return await self._answers.reply(exchange, authorized, answer)
+            return await self._single(asking, wanted, answer, found, parse_envelope(found.value))
         finally:
             answer.close()
 
     async def head(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Answer HeadObject; nothing of the object is verified, as nothing of it is shown."""
+        if "partNumber" in authorized.request.parameters:
+            return await self._part(Asking(exchange, authorized, self._place(exchange, authorized)))
         answer = await self.ask(exchange, authorized, None)
         try:
             found = conceal(answer)
@@ -91,7 +151,9 @@ class Reader:
         finally:
             answer.close()
 
-    async def ask(self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None) -> UpstreamAnswer:
+    async def ask(
+        self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None, *, method: str = ""
+    ) -> UpstreamAnswer:
         """Ask the store for the object, with the stored bytes that a range of a single-part one needs."""
         request = authorized.request
         fields = stored_fields(request.headers)
@@ -99,7 +161,7 @@ class Reader:
             limits = Wanted(wanted.first, wanted.last if wanted.first is not None else wanted.suffix)
             fields["range"] = backend_range(limits)
         query = tuple((name, value) for name, value in request.parameters.items() if name != "partNumber")
-        step = Step(request.head.method, request.bucket or "", request.key or "", query, fields)
+        step = Step(method or request.head.method, request.bucket or "", request.key or "", query, fields)
         return await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
 
     async def shown_size(
@@ -110,28 +172,33 @@ class Reader:
             return plain_size_of_body(found.size)
         count = part_count_of(found.etag)
         size = multipart_plain_size(found.size, count) if count is not None else None
-        if size is None:
+        if size is not None:
+            return size
+        if count is not None:
             raise IntegrityError("size", "no multipart object has this length and part count")
-        return size
+        # A store whose ETags tell no part count: the object itself has to.
+        place = self._capsules.place(exchange, authorized.request.bucket or "", key)
+        version = authorized.request.version_id or ""
+        known = await self._manifests.find(exchange, authorized, place, version, envelope, found)
+        return known.manifest.plain_size
 
     async def _single(
         self,
-        exchange: Exchange,
-        authorized: AuthorizedRequest,
-        place: Place,
+        asking: Asking,
         wanted: ByteRange | None,
         answer: UpstreamAnswer,
         found: Found,
         envelope: Envelope,
     ) -> web.StreamResponse:
+        exchange, headers = asking.exchange, asking.authorized.request.headers
         plain = plain_size_of_body(found.size)
         first, last = wanted.resolve(plain) if wanted is not None else (0, plain - 1)
-        keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
+        keys = await self._capsules.open(exchange, asking.place, envelope.capsule, headers)
         key = open_body_header(envelope.body_header, keys)
-        fields = [*answer_fields(exchange, answer), *self._capsules.describe(exchange, place, envelope.capsule)]
+        fields = [*answer_fields(exchange, answer), *self._describe(asking, envelope)]
         exchange.answered(answer.status, answer.headers)
         if wanted is None:
-            if found.checksum is not None and _wants_checksum(authorized):
+            if found.checksum is not None and _wants_checksum(asking.authorized):
                 fields += _checksum(found, keys)
             opener = FrameOpener(key, plain, allocate=bytearray)
             return await send(exchange, 200, fields, plain, opened(answer, opener, 0, found.size))
@@ -167,6 +234,9 @@ class Reader:
         finally:
             answer.close()
 
+    def _describe(self, asking: Asking, envelope: Envelope) -> Fields:
+        return self._capsules.describe(asking.exchange, asking.place, envelope.capsule)
+
     def _admit_plain(self, exchange: Exchange, place: Place) -> None:
         if not exchange.rules.config.bucket(place.bucket).encryption.read_plaintext:
             raise IntegrityError("unmarked", "the object is not encrypted, as its bucket demands")
@@ -187,3 +257,11 @@ def _checksum(found: Found, keys: ObjectKeys) -> Fields:
     text, _, kind = open_checksum(found.checksum, keys).partition(";")
     name, _, value = text.partition("=")
     return [(f"x-amz-checksum-{name}", value), ("x-amz-checksum-type", kind)]
+
+
+def part_number(text: str) -> int:
+    """Read a part number; raises `S3Error` InvalidArgument."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_PARTS):
+        message = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+        raise S3Error("InvalidArgument", message, {"ArgumentName": "partNumber", "ArgumentValue": text})
+    return int(text)

@@ -12,22 +12,27 @@ from typing import TypeAlias
 from aiohttp import web
 
 from proxy.access.kms import KEY_ID_HEADER
+from proxy.envelope.state import StateSeal
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest, Step
 from proxy.rewrite import MAKES_OBJECT
 from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.request import S3Request
 from proxy.server.answers import Answers
+from proxy.server.envelope.completing import Completer
 from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.listing import Lister
+from proxy.server.envelope.part_list import PartList
 from proxy.server.envelope.reading import Reader
+from proxy.server.envelope.upload_keys import VALUE, UploadKeys
+from proxy.server.envelope.uploading import Uploader
 from proxy.server.envelope.writing import Writer
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
 from proxy.server.rules import Rules
 from proxy.server.store import Store
-from proxy.server.uploads import CONTINUES
+from proxy.server.uploads import CONTINUES, Uploads
 
 Handler: TypeAlias = Callable[[Exchange, Asked, AuthorizedRequest], Awaitable[web.StreamResponse]]
 
@@ -52,7 +57,11 @@ _UNTOUCHED = frozenset(
 )
 
 _LISTINGS = frozenset({"uploads", "versions"})
-_LISTS = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions"})
+_UPLOADS_ONLY_OURS = frozenset({"AbortMultipartUpload", "ListParts"})
+_MAY_BE_OURS = (
+    frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "UploadPart", "CompleteMultipartUpload"})
+    | _UPLOADS_ONLY_OURS
+)
 _NO_KEYS: Mapping[str, str] = MappingProxyType({})
 _PLAIN: Mapping[str, str] = MappingProxyType({"s3w:envelope": "false"})
 _SEALED: Mapping[str, str] = MappingProxyType({"s3w:envelope": "true"})
@@ -61,12 +70,21 @@ _SEALED: Mapping[str, str] = MappingProxyType({"s3w:envelope": "true"})
 class SealedBuckets:
     """Takes over the operations on buckets in envelope mode."""
 
-    def __init__(self, store: Store, capsules: Capsules, answers: Answers) -> None:
+    def __init__(
+        self, store: Store, capsules: Capsules, answers: Answers, uploads: Uploads, seal: Callable[[], StateSeal]
+    ) -> None:
         reader, writer = Reader(store, capsules, answers), Writer(store, capsules, answers)
         self._store = store
         self._answers = answers
         lister = Lister(store, reader, answers)
+        upload_keys = UploadKeys(uploads, capsules, seal)
+        uploader = Uploader(store, capsules, answers, uploads, upload_keys)
+        part_list = PartList(store, answers, uploads, upload_keys)
+        completer = Completer(store, capsules, answers, uploads, upload_keys, part_list, lister)
         self._handlers: Mapping[str, Handler] = {
+            "AbortMultipartUpload": uploader.abort,
+            "CompleteMultipartUpload": completer.complete,
+            "CreateMultipartUpload": uploader.create,
             "DeleteObject": self._delete,
             "GetObject": reader.get,
             "HeadObject": reader.head,
@@ -74,8 +92,10 @@ class SealedBuckets:
             "ListObjects": lister.list,
             "ListObjectsV2": lister.list,
             "ListObjectVersions": lister.list,
+            "ListParts": part_list.list,
             "PostObject": writer.put,
             "PutObject": writer.put,
+            "UploadPart": uploader.part,
         }
 
     def handler(self, exchange: Exchange, request: S3Request) -> Handler | None:
@@ -84,7 +104,7 @@ class SealedBuckets:
         Raises `S3Error` NotImplemented for what cannot be done to encrypted objects.
         """
         if not self.concerns(exchange, request):
-            return self._lists_own(exchange.rules, request)
+            return self._keeps_own(exchange, request)
         operation = request.operation
         handler = self._handlers.get(operation.name)
         if handler is None and not _is_untouched(request):
@@ -112,11 +132,19 @@ class SealedBuckets:
             return False
         return is_sealed(rules, parse_copy_source(request.headers.get("x-amz-copy-source") or "").bucket)
 
-    def _lists_own(self, rules: Rules, request: S3Request) -> Handler | None:
-        """Return who lists a bucket that may hold the proxy's own objects, though none are encrypted."""
-        if request.operation.name not in _LISTS or request.bucket is None or not rules.keeps_uploads(request.bucket):
+    def _keeps_own(self, exchange: Exchange, request: S3Request) -> Handler | None:
+        """Return who answers for a bucket that is not encrypted but may hold what the proxy keeps for uploads.
+
+        An upload that began while the bucket was in envelope mode ends as it began.
+        """
+        rules, name = exchange.rules, request.operation.name
+        if request.bucket is None or name not in _MAY_BE_OURS or not rules.keeps_uploads(request.bucket):
             return None
-        return self._handlers[request.operation.name]
+        if name in CONTINUES and (exchange.upload is None or VALUE not in exchange.upload.envelope):
+            return None
+        if name in _UPLOADS_ONLY_OURS and not rules.config.keys:
+            return None
+        return self._handlers[name]
 
 
 def proxy_keys(rules: Rules, request: S3Request) -> Mapping[str, str]:

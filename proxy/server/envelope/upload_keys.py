@@ -1,0 +1,86 @@
+"""What an encrypted upload leaves in its context, and the keys that its parts get from it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from proxy.access.upload_context import UploadContext
+from proxy.envelope.capsule import Capsule, ObjectKeys
+from proxy.envelope.keyring import KEY_SIZE
+from proxy.envelope.metadata import decode_value, encode_value
+from proxy.envelope.single import parse_envelope
+from proxy.envelope.state import StateSeal
+from proxy.errors import S3Error
+from proxy.forward import AuthorizedRequest
+from proxy.server.envelope.keys import Capsules, Place
+from proxy.server.exchange import Exchange
+from proxy.server.uploads import Uploads
+
+VALUE, KEYS, TRAILER = "value", "keys", "trailer"
+MAX_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An encrypted upload under way, and the keys of the object that it will be."""
+
+    place: Place
+    id: str
+    context: UploadContext
+    capsule: Capsule
+    keys: ObjectKeys = field(repr=False)
+
+    @property
+    def trailer(self) -> int | None:
+        """The part number that the trailer of an attempt to complete took."""
+        text = self.context.envelope.get(TRAILER)
+        return None if text is None else int(text)
+
+
+class UploadKeys:
+    """Opens the contexts of uploads, and remembers the keys of those it has seen."""
+
+    def __init__(self, uploads: Uploads, capsules: Capsules, seal: Callable[[], StateSeal]) -> None:
+        self._uploads = uploads
+        self._capsules = capsules
+        self._seal = seal
+        self._known: OrderedDict[str, tuple[str, ObjectKeys]] = OrderedDict()
+
+    def entries(self, value: str, keys: ObjectKeys, place: Place, *, sealed: bool) -> Mapping[str, str]:
+        """Return what a new upload's context says; with `sealed`, the object's keys travel in it."""
+        if not sealed:
+            return {VALUE: value}
+        packed = self._seal().seal(keys.wrap + keys.trailer + keys.checksum, place.arn)
+        return {VALUE: value, KEYS: encode_value(packed)}
+
+    async def find(self, exchange: Exchange, authorized: AuthorizedRequest, *, fresh: bool = False) -> Upload:
+        """Return the upload that a request continues.
+
+        Raises `S3Error` NoSuchUpload where there is no context: never is a part stored as it came.
+        """
+        request = authorized.request
+        place = self._capsules.place(exchange, request.bucket or "", request.key or "")
+        upload_id = request.parameters["uploadId"]
+        context = exchange.upload
+        if context is None or fresh:
+            context = await self._uploads.find(place.bucket, place.key, upload_id, fresh=fresh)
+        if context is None or VALUE not in context.envelope:
+            raise S3Error("NoSuchUpload")
+        value = context.envelope[VALUE]
+        capsule = parse_envelope(value).capsule
+        name = self._uploads.name(place.bucket, place.key, upload_id)
+        known = self._known.get(name)
+        if known is not None and known[0] == value:
+            self._known.move_to_end(name)
+            return Upload(place, upload_id, context, capsule, known[1])
+        if KEYS in context.envelope:
+            packed = self._seal().open(decode_value(context.envelope[KEYS]), place.arn)
+            keys = ObjectKeys(packed[:KEY_SIZE], packed[KEY_SIZE : 2 * KEY_SIZE], packed[2 * KEY_SIZE :])
+        else:
+            keys = await self._capsules.open(exchange, place, capsule, request.headers)
+        self._known[name] = value, keys
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
+        return Upload(place, upload_id, context, capsule, keys)
