@@ -25,6 +25,8 @@ def filter_buckets(answer: bytes, visible: Callable[[str], bool]) -> bytes:
     Raises `S3Error` InternalError for an answer that is not one: what is not understood is not shown.
     """
     root, buckets = _read(answer)
+    if not buckets.children:
+        return answer
     kept = tuple(each for each in buckets.children if visible(_bucket_name(each)))
     children = tuple(replace(each, children=kept) if each is buckets else each for each in root.children)
     return render_xml(replace(root, children=children))
