@@ -97,14 +97,18 @@ class Walk:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def decision(self, answer: Answer) -> dict[str, Any]:
-        """Return the line of the decision log about an answer; it is written after the answer."""
+        """Return the line of the decision log about an answer."""
+        return self.decided(answer.request_id)
+
+    def decided(self, request_id: str) -> dict[str, Any]:
+        """Return the line of the decision log about a request; it is written after the answer."""
         found: list[dict[str, Any]] = []
 
         def look() -> bool:
-            found[:] = [line for line in self.decisions() if line["request_id"] == answer.request_id]
+            found[:] = [line for line in self.decisions() if line["request_id"] == request_id]
             return bool(found)
 
-        assert until(look), f"no decision about {answer.request_id}"
+        assert until(look), f"no decision about {request_id}"
         return found[0]
 
     def last(self, operation: str) -> dict[str, Any]:
