@@ -126,10 +126,12 @@ class Search:
         if not state.open:
             found[self._verdict(state.old), self._verdict(state.new)] = None
         else:
-            place = self._choose(state)
+            place, possible = self._choose(state), self._possible(state)
             for index, then in self._branches(state, place):
                 for outcome in self.outcomes(then):
                     found.setdefault(outcome, (place, index, then))
+                if len(found) == possible:
+                    break
         self._known[state] = found
         return found
 
@@ -155,18 +157,34 @@ class Search:
                 yield index, then
 
     def _choose(self, state: State) -> int:
-        """Pick the dimension that settles something soonest: of a clause that needs few, a Deny first."""
-        best: tuple[int, int, int, int] | None = None
+        """Pick the dimension that settles something soonest: of a clause that changed and needs few, a Deny first."""
+        best: tuple[int, int, int, int, int] | None = None
+        changed = state.old ^ state.new
         for bit in _bits((state.old | state.new) & ((1 << self._roles.count) - 1)):
             places = [place for place in _bits(state.open) if self._dimensions[place].readers >> bit & 1]
             if not places:
                 continue
             place = min(places, key=lambda place: len(self._dimensions[place].masks))
-            rank = (len(places), 0 if self._roles.deny >> bit & 1 else 1, bit, place)
+            rank = (1 - (changed >> bit & 1), len(places), 1 - (self._roles.deny >> bit & 1), bit, place)
             if best is None or rank < best:
                 best = rank
         assert best is not None  # noqa: S101  open dimensions have readers: `_reduce` sees to it
-        return best[3]
+        return best[4]
+
+    def _possible(self, state: State) -> int:
+        """Return how many pairs of different verdicts there can be from here: no more need to be looked for."""
+        old, new = self._reachable(state.old), self._reachable(state.new)
+        return len(old) * len(new) - len(old & new)
+
+    def _reachable(self, side: int) -> set[Effect]:
+        if side & self._explicit:
+            return {Effect.EXPLICIT_DENY}
+        found = {Effect.ALLOW} if side & self._granted else {Effect.IMPLICIT_DENY}
+        if not side & (self._granted | self._hopeless):
+            found.add(Effect.ALLOW)
+        if side & self._roles.deny:
+            found.add(Effect.IMPLICIT_DENY if self._access_only else Effect.EXPLICIT_DENY)
+        return found
 
     def _reduce(self, state: State) -> State | None:
         """Bring a state to its simplest form; None when both sides will come to the same verdict."""
