@@ -45,6 +45,8 @@ def _table() -> Iterator[Any]:
                 for column, wanted in zip(VECTORS["columns"], expected, strict=True):
                     written = _written(operator, column)
                     value = _states(row)[state]
+                    if value == "" and ":" in written:
+                        continue  # an empty text is a null dataset to set operators; tested by itself
                     yield pytest.param(written, row, value, wanted, id=f"{written}-{state}")
 
 
@@ -52,8 +54,6 @@ def _table() -> Iterator[Any]:
 def test_each_operator_in_each_form_on_each_state_of_its_key(
     operator: str, row: dict[str, Any], value: object, wanted: bool, holds: Holds
 ) -> None:
-    if value == "" and ":" in operator:
-        pytest.skip("an empty text is a null dataset to set operators")
     assert holds(operator, row["key"], row["policy"], value) is wanted
 
 

@@ -175,10 +175,12 @@ def test_every_policy_of_the_library_says_what_it_does_not_cover(path: Path) -> 
     assert all(statement.sid and statement.effect == "Deny" for statement in policy.statements)
 
 
-@pytest.mark.parametrize("path", policy_files(POLICIES), ids=lambda path: str(path.relative_to(POLICIES)))
+@pytest.mark.parametrize(
+    "path",
+    [path for path in policy_files(POLICIES) if "goals" not in path.parts],  # goals have a form of their own
+    ids=lambda path: str(path.relative_to(POLICIES)),
+)
 def test_every_policy_that_ships_is_right_in_an_editor_too(path: Path) -> None:
-    if "goals" in path.parts:
-        pytest.skip("goals have a form of their own")
     errors: list[Any] = list(Draft7Validator(load_schema("policy")).iter_errors(yamldoc.load(path).data))
     assert errors == []
 
