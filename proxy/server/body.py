@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 from typing import Protocol
 
 from aiohttp import web
 
 from proxy.errors import S3Error
 from proxy.s3.checksums import Buffer
+from proxy.server.patience import SLOWEST
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -37,19 +39,21 @@ class ClientBody:
         self._http = http
         self._idle_seconds = idle_seconds
         self._expects_continue = http.headers.get("Expect", "").lower() == "100-continue"
+        self._waited = 0.0
         self.received = 0
 
     async def read(self) -> bytes:
         """Return the next bytes, `b""` at the end.
 
-        Raises `S3Error` RequestTimeout when nothing arrives for the idle time and IncompleteBody when
-        the framing breaks; `ConnectionError` when the client is gone.
+        Raises `S3Error` RequestTimeout when nothing arrives for the idle time, or too little for long, and
+        IncompleteBody when the framing breaks; `ConnectionError` when the client is gone.
         """
         if self._expects_continue:
             self._send_continue()
         stream = self._http.content
         if stream.at_eof():
             return b""
+        started = monotonic()
         try:
             async with asyncio.timeout(self._idle_seconds):
                 data = await stream.readany()
@@ -60,6 +64,10 @@ class ClientBody:
         except Exception as error:
             raise S3Error("IncompleteBody", close=True, detail=str(error)) from error
         self.received += len(data)
+        # Only what the client makes us wait counts, not what the store does.
+        self._waited += monotonic() - started
+        if data and self._waited > self._idle_seconds and self.received < SLOWEST * self._waited:
+            raise S3Error("RequestTimeout", close=True, detail=f"{self.received} bytes in {self._waited:.0f} s")
         return data
 
     async def read_all(self, limit: int) -> bytes:

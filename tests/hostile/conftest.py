@@ -12,7 +12,7 @@ from tests.hostile.arena import Arena, besieged
 
 @pytest.fixture(scope="session")
 def _arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with besieged(tmp_path_factory.mktemp("arena")) as arena:
+    with besieged(tmp_path_factory.mktemp("arena"), limits={"in_flight": 150}) as arena:
         yield arena
 
 
