@@ -146,7 +146,23 @@ def verify(
     if connection.forwarded_host is not None:
         hosts = (*hosts, connection.forwarded_host)
     claim = authenticate(request.head, request.address, rules.credential, rules.auth, now, hosts)
+    if claim.access_key_id is None:
+        _refuse_overrides(request)
     return Authenticated(request, claim)
+
+
+def _refuse_overrides(request: S3Request) -> None:
+    """Let nobody relabel a public object: what strangers may choose, such as its type, browsers act upon.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Overriding response header values".
+    """
+    for name, value in request.parameters.items():
+        if name.startswith("response-"):
+            raise S3Error(
+                "InvalidRequest",
+                "Request specific response headers cannot be used for anonymous GET requests.",
+                {"ArgumentName": name, "ArgumentValue": value},
+            )
 
 
 def refuse_bucket_policies(request: S3Request, rules: Rules) -> None:

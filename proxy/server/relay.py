@@ -49,7 +49,7 @@ _ABOUT_US = frozenset(
     }
 )
 _NOT_SHOWN = frozenset({"RequestId", "HostId", "Endpoint", "Resource"})
-_OURS = frozenset({"content-length", "x-amz-request-id", "x-amz-id-2"})
+_OURS = frozenset({"content-length", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -143,6 +143,9 @@ async def _relay_problem(exchange: Exchange, answer: UpstreamAnswer) -> web.Stre
     if status in _REDIRECTS:
         raise S3Error("ServiceUnavailable", detail=f"the upstream redirects ({status}): check endpoint and region")
     if exchange.http.method == "HEAD":
+        if status == 403:
+            # Allowed here and refused there; the code that would tell why is in a body that HEAD does not have.
+            exchange.detail = "the upstream refuses the proxy's request with 403: check credentials and permissions"
         begin(exchange, status, answer_fields(exchange, answer), _length(answer))
         return await exchange.reply.finish()
     body = await read_answer(answer, ERROR_BYTES)

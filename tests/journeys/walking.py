@@ -163,12 +163,14 @@ def walking(
     policies: Mapping[str, Document] | None = None,
     buckets: Mapping[str, Document] | None = None,
     identities: list[Settings] | None = None,
+    rules: Settings | None = None,
     context: ssl.SSLContext | None = None,
     **settings: Any,
 ) -> Iterator[Walk]:
     """Run the proxy. `policies` are files for identities, `buckets` those in the folder of bucket policies.
 
-    Other arguments are settings at the top of the configuration; mappings are laid over what is here.
+    `rules` are the configuration's `buckets`. Other arguments are settings at its top; mappings are laid over what
+    is here.
     """
     port, admin = free_port(), free_port()
     (folder / "buckets").mkdir(parents=True, exist_ok=True)
@@ -188,6 +190,7 @@ def walking(
         "identities": everybody() if identities is None else identities,
         "policies": ["buckets"],
         "decision_log": {"path": "decisions.jsonl"},
+        "buckets": rules or {},
     }
     for name, value in settings.items():
         config[name] = {**config[name], **value} if isinstance(config.get(name), dict) else value
