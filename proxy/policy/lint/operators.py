@@ -22,7 +22,7 @@ from proxy.policy.lint.vocabulary import (
     could_be_key_arn,
 )
 from proxy.policy.names import Key
-from proxy.policy.values import read_network
+from proxy.policy.values import read_date, read_network, read_number
 from proxy.policy.variables import Template
 
 # Type of key -> families of operators that are for it; the first one is what to write.
@@ -202,7 +202,20 @@ def _covers_value(condition: Condition, wide: Template, narrow: Template) -> boo
         if outer is None or inner is None or outer[0] != inner[0] or outer[2] < inner[2]:
             return False
         return inner[1] >> (outer[2] - inner[2]) == outer[1]
+    if condition.operator.family in ("Numeric", "Date"):
+        return _reaches_further(condition, wide.source, narrow.source)
     return condition.operator.name in ("StringLike", "StringNotLike") and covers(wide, narrow)
+
+
+def _reaches_further(condition: Condition, wide: str, narrow: str) -> bool:
+    """Of several bounds only the farthest one counts."""
+    read = read_number if condition.operator.family == "Numeric" else read_date
+    outer, inner = read(wide), read(narrow)
+    if outer is None or inner is None:
+        return False
+    if "LessThan" in condition.operator.name:
+        return inner <= outer
+    return inner >= outer if "GreaterThan" in condition.operator.name else inner == outer
 
 
 CHECKS: tuple[Check, ...] = (types, values, sets, if_exists, addresses, redundant_values)

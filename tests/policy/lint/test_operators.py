@@ -151,6 +151,25 @@ def test_values_that_others_cover(found: Found) -> None:
     assert found({**LIST, "Condition": {"StringNotEquals": {"s3:prefix": ["a", "a"]}}}) == ["redundant-value"]
 
 
+@pytest.mark.parametrize(
+    ("operator", "key", "values", "redundant"),
+    [
+        ("NumericLessThan", "s3:max-keys", ["5", "10"], "/0"),
+        ("NumericGreaterThanEquals", "s3:max-keys", ["5", "10"], "/1"),
+        ("NumericEquals", "s3:max-keys", ["5", "5.0"], "/1"),
+        ("NumericEquals", "s3:max-keys", ["5", "6"], ""),
+        ("DateLessThan", "aws:CurrentTime", ["2026-01-01", "2026-01-01T00:00:00Z"], "/1"),
+        ("DateGreaterThan", "aws:CurrentTime", ["2026-01-01", "2027-01-01"], "/1"),
+    ],
+)
+def test_of_several_bounds_only_the_farthest_counts(
+    lint: Callable[..., Linted], operator: str, key: str, values: list[str], redundant: str
+) -> None:
+    linted = lint({**LIST, "Condition": {operator: {key: values}}})
+    found = [f.diagnostic.pointer for f in linted.findings if f.rule.name == "redundant-value"]
+    assert found == ([f"/Statement/0/Condition/{operator}/{key}{redundant}"] if redundant else [])
+
+
 def test_null_with_both_values_always_holds(found: Found) -> None:
     assert "several-booleans" in found({**LIST, "Condition": {"Null": {"s3:prefix": ["true", "false"]}}})
     assert found({**LIST, "Condition": {"Null": {"s3:prefix": "true"}}}) == []
