@@ -25,7 +25,7 @@ DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 # The deepest document of S3 has 8 levels, the largest (CompleteMultipartUpload with 10,000 parts and a checksum
 # each) 40,001 elements, and no element more than 2 attributes.
 DEPTH_LIMIT = 32
-ELEMENT_LIMIT = 200_000
+ELEMENT_LIMIT = 65_536
 ATTRIBUTE_LIMIT = 8
 
 _SPACE = " \t\r\n"
