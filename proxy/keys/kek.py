@@ -48,7 +48,7 @@ class KekStore(Protocol):
         """Return an object, None if there is none; raises `S3Error` ServiceUnavailable."""
         ...
 
-    async def put(self, bucket: str, key: str, body: bytes) -> None:
+    async def put(self, bucket: str, key: str, body: bytes) -> object:
         """Write an object; raises `S3Error` ServiceUnavailable."""
         ...
 
@@ -191,7 +191,7 @@ class BucketKeks:
                 kek = self._writing.get(place)
                 if kek is None or not self._serves(kek, settings):
                     kek = await self._make(bucket, master, settings)
-                elif self._is_stale(kek, settings):
+                elif master.service.can_unwrap and self._is_stale(kek, settings):
                     # Opened again, so that a key that was revoked at its service stops writing as it stops reading.
                     kek = await self._fetch(bucket, kek.id, kek.used)
                 self._writing[place] = kek
@@ -226,7 +226,9 @@ class BucketKeks:
         document = await seal_kek(name, secret, now, bucket, masters, self._entropy)
         # Stored before anything is wrapped under it: an object must never outlive its only key.
         await self._store.put(*kek_location(self._state(), bucket, name), document)
-        return self._remember(bucket, Kek(name, master, float(int(now)), self._keyring(name, secret), now))
+        kek = Kek(name, master, float(int(now)), self._keyring(name, secret), now)
+        # What a public key alone wrote must not be read here, not even while its bucket key is in memory.
+        return self._remember(bucket, kek) if master.service.can_unwrap else kek
 
     async def _fetch(self, bucket: str, id: str, used: int = 0) -> Kek:
         raw = await self._store.get(*kek_location(self._state(), bucket, id))

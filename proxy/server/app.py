@@ -23,10 +23,12 @@ from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.state import MIN_SECRET, StateSeal
 from proxy.errors import ConfigError
 from proxy.forward import Forwarder, Route
+from proxy.keys.custody import Custody
+from proxy.keys.kek import BucketKeks
+from proxy.keys.registry import build_ring
 from proxy.server.audit import AuditSink, DecisionLog, DecisionRecord
 from proxy.server.control import Control
 from proxy.server.credentials import LOOK_SECONDS, UpstreamCredentials
-from proxy.server.envelope.desk import LocalDesk
 from proxy.server.envelope.keys import Capsules
 from proxy.server.health import Health, kept, reachable
 from proxy.server.listener import HANDSHAKE_SECONDS, S3Listener
@@ -89,11 +91,19 @@ class S3Worker:
         self._log = self._open_log(rules.config)
         self._reloader = Reloader(lambda: load_rules(path), rules, self._metrics, steps=[self._adopt])
         self._seal = self._state_seal(rules.config)
+        self._ring = build_ring(rules.config, self._metrics.key_used)
+        keks = BucketKeks(
+            lambda: self._ring,
+            self._store,
+            lambda: self._reloader.current.config.upstream.state,
+            SystemEntropy(),
+            self._clock,
+        )
         self._pipeline = Pipeline(
             lambda: self._reloader.current,
             self._store,
             Uploads(self._store, lambda: self._reloader.current.config.upstream.state),
-            Capsules(LocalDesk(SystemEntropy()), SystemEntropy()),
+            Capsules(lambda: self._ring, Custody(lambda: self._ring, keks), SystemEntropy()),
             lambda: self._seal,
             self._log or _NO_LOG,
             self._metrics,
@@ -101,6 +111,7 @@ class S3Worker:
         )
         refusals = Refusals(self._log or _NO_LOG, self._metrics, self._clock, lambda: self._reloader.current.revision)
         self._listener = S3Listener(self._pipeline.handle, rules.config.limits, refusals.record)
+        self._closing: asyncio.Future[None] | None = None
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.control = Control(
@@ -143,6 +154,7 @@ class S3Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listener.shutdown(0.1)
         self._upstream.retire()
+        await self._ring.close()
         if self._log is not None:
             self._log.close()
 
@@ -162,6 +174,9 @@ class S3Worker:
             self._store.switch(self._upstream, forwarder)
             former.retire()
         self._seal = self._state_seal(new)
+        if new.keys != old.keys:
+            former_ring, self._ring = self._ring, build_ring(new, self._metrics.key_used)
+            self._closing = asyncio.ensure_future(former_ring.close())
         forget_signing_keys()
 
     def _state_seal(self, config: Config) -> StateSeal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from proxy.access.context import AccessSettings
 from proxy.access.questions import reads_existing_tags
@@ -69,6 +70,8 @@ class Rules:
     domains: Domains
     reads_existing_tags: bool
     """Whether any policy asks about the tags of stored objects."""
+    key_policies: Mapping[str, PolicyGroup]
+    """By name of the key, of keys that have one."""
     _identities_read_encryption: bool
     _callers: Mapping[str, Caller] = field(repr=False)
     labels: StatementLabels = field(default_factory=StatementLabels, repr=False)
@@ -111,13 +114,18 @@ def load_rules(path: Path, environ: Mapping[str, str] | None = None) -> Rules:
     for identity in identities.all:
         if identity.policies not in sets:
             sets[identity.policies] = _load(identity.policies, "identity", mapped, findings)
+    key_sets = {
+        key.name: _load((key.policy,), "key", mapped, findings)
+        for key in config.keys.values()
+        if key.policy is not None
+    }
     if findings:
         raise ConfigError(findings)
     callers = {
         identity.arn: Caller(identity, Principal(identity.arn, identity.account), sets[identity.policies].everything)
         for identity in identities.all
     }
-    everything = [bucket_policies, *sets.values()]
+    everything = [bucket_policies, *sets.values(), *key_sets.values()]
     revision = PolicySet(file for each in everything for file in each.files).revision
     return Rules(
         config,
@@ -128,6 +136,7 @@ def load_rules(path: Path, environ: Mapping[str, str] | None = None) -> Rules:
         AuthSettings(config.auth.sigv2, config.auth.strict_region, config.upstream.region),
         Domains.of(config.listen.domains),
         any(reads_existing_tags(each.keys_read()) for each in everything),
+        MappingProxyType({name: policies.everything for name, policies in key_sets.items()}),
         any(not each.keys_read("s3:PutObject").isdisjoint(INHERITED) for each in sets.values()),
         callers,
     )

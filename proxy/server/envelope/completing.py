@@ -165,7 +165,7 @@ class Completer:
         conceal(answer)
         if answer.status >= 300:
             return await self._answers.reply(exchange, authorized, answer)
-        add_fields(answer, self._capsules.describe(exchange, place, upload.capsule))
+        add_fields(answer, await self._capsules.describe(exchange, place, upload.capsule))
         succeeded = False
 
         def shown(document: bytes) -> bytes:

@@ -1,23 +1,34 @@
 """The keys of objects, as operations need them: a capsule sealed for a new object, an object's keys from one.
 
-Everything asynchronous about keys happens here, before a body is planned. Which key a request means is
-read from its encryption headers; which key an object needs, from its capsule and nowhere else.
+Everything asynchronous about keys happens here, before a body is planned. Which key a write means is read
+from its encryption headers; which key an object needs, from its capsule and nowhere else. Whether the
+caller may use it is asked every time, whatever is in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule, redraft_capsule
+from proxy.access.key_questions import KeyAction, decide_key, key_question
+from proxy.access.questions import Question
+from proxy.access.verdict import Answered, Denied
+from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
 from proxy.envelope.context import Context, object_arn
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
+from proxy.errors import IntegrityError, S3Error
+from proxy.keys.custody import Custody
+from proxy.keys.ring import KeyRing, MasterKey
+from proxy.keys.rules import KeyChoice, choose_key
 from proxy.s3.headers import Headers
+from proxy.sealing import SSE
 from proxy.server.exchange import Exchange
 
 Fields: TypeAlias = list[tuple[str, str]]
+
+_CUSTOMER = f"{SSE}-customer-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +49,21 @@ class Place:
 class Wish:
     """How a new object is to be encrypted, as its request and its bucket say."""
 
-    key: str
-    """Name of the key."""
-    context: Context
-    """The client's own encryption context."""
-    answer: Fields = field(default_factory=list)
-    """The fields with which S3 confirms it."""
-    customer_key: bytes | None = field(default=None, repr=False)
-    """The client's own key (SSE-C)."""
+    choice: KeyChoice
 
-
-class KeyDesk(Protocol):
-    """Where keys are asked for. `exchange` says who asks, and under which rules."""
-
-    def wish(self, exchange: Exchange, place: Place, headers: Headers) -> Wish:
-        """Read how a new object is to be encrypted; raises `S3Error` for what cannot be done."""
-        ...
-
-    async def wrap(
-        self, exchange: Exchange, place: Place, wish: Wish, data_key: bytes, context: Context
-    ) -> Sequence[Edk]:
-        """Wrap a data key; raises `S3Error` when the key may not or cannot be used."""
-        ...
-
-    async def unwrap(self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers) -> bytes:
-        """Return the data key of a capsule; raises `S3Error`, or `IntegrityError` edk or key.
-
-        `headers` carry the client's own key where the object needs one.
-        """
-        ...
-
-    def describe(self, exchange: Exchange, place: Place, capsule: Capsule) -> Fields:
-        """Return the fields that tell how a stored object is encrypted."""
-        ...
-
-    def can_open(self, exchange: Exchange, wish: Wish) -> bool:
-        """Tell whether what is wrapped so can be unwrapped again without the client's help."""
-        ...
+    @property
+    def answer(self) -> Fields:
+        """The fields with which S3 confirms it."""
+        return list(self.choice.answer_headers.items())
 
 
 class Capsules:
-    """Seals and opens capsules with the keys of a desk."""
+    """Seals and opens capsules."""
 
-    def __init__(self, desk: KeyDesk, entropy: Entropy) -> None:
+    def __init__(self, ring: Callable[[], KeyRing], custody: Custody, entropy: Entropy) -> None:
         self.entropy = entropy
-        self._desk = desk
+        self._ring = ring
+        self._custody = custody
 
     def place(self, exchange: Exchange, bucket: str, key: str) -> Place:
         """Return where an object is and what it is bound to."""
@@ -90,27 +71,88 @@ class Capsules:
         return Place(bucket, key, settings.bind_as or bucket)
 
     def wish(self, exchange: Exchange, place: Place, headers: Headers) -> Wish:
-        """Read how a new object is to be encrypted; raises `S3Error`."""
-        return self._desk.wish(exchange, place, headers)
+        """Read how a new object is to be encrypted; raises `S3Error` for what cannot be done."""
+        refuse_customer_keys(headers)
+        return Wish(choose_key(self._ring(), exchange.rules.config.bucket(place.bucket).encryption, headers))
 
     async def seal(self, exchange: Exchange, place: Place, wish: Wish, kind: Kind, keys: ObjectKeys) -> bytes:
-        """Make the capsule of a new object."""
-        draft = draft_capsule(kind, place.arn, keys, self.entropy, client_context=wish.context)
-        return draft.seal(await self._desk.wrap(exchange, place, wish, draft.data_key, draft.context))
+        """Make the capsule of a new object; raises `S3Error`."""
+        draft = draft_capsule(kind, place.arn, keys, self.entropy, client_context=wish.choice.context)
+        return draft.seal(await self._wrap(exchange, place, wish, draft.data_key, draft.context))
 
-    async def reseal(self, exchange: Exchange, place: Place, wish: Wish, old: Capsule, keys: ObjectKeys) -> bytes:
+    async def reseal(self, exchange: Exchange, place: Place, wish: Wish, kind: Kind, keys: ObjectKeys) -> bytes:
         """Make the capsule of a copy: the same keys under another name."""
-        draft = redraft_capsule(old, place.arn, keys, self.entropy)
-        return draft.seal(await self._desk.wrap(exchange, place, wish, draft.data_key, draft.context))
+        return await self.seal(exchange, place, wish, kind, keys)
 
     async def open(self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers) -> ObjectKeys:
-        """Return the keys of an object; raises `S3Error`, or `IntegrityError`."""
-        return capsule.open(await self._desk.unwrap(exchange, place, capsule, headers), place.arn)
+        """Return the keys of an object; raises `S3Error` for a key that may not be used, or `IntegrityError`."""
+        refuse_customer_keys(headers)
+        encryption = exchange.rules.config.bucket(place.bucket).encryption
+        context = capsule.context(place.arn)
+        failure: S3Error | IntegrityError | None = None
+        for holder in await self._custody.holders(place.bound_bucket, encryption, capsule.edks):
+            try:
+                self._ask(exchange, place, "kms:Decrypt", holder.key, context)
+                data_key = await self._custody.unwrap(holder, context)
+            except (S3Error, IntegrityError) as error:
+                failure = failure or error
+                continue
+            return capsule.open(data_key, place.arn)
+        raise failure or IntegrityError("key", "none of the configured keys is named by this object")
 
-    def describe(self, exchange: Exchange, place: Place, capsule: Capsule) -> Fields:
-        """Return the fields that tell how a stored object is encrypted."""
-        return self._desk.describe(exchange, place, capsule)
+    def permit(self, exchange: Exchange, place: Place, capsule: Capsule, edk_key: MasterKey) -> None:
+        """Ask again whether a key may be used whose secrets are still in memory; raises `S3Error`."""
+        self._ask(exchange, place, "kms:Decrypt", edk_key, capsule.context(place.arn))
 
-    def can_open(self, exchange: Exchange, wish: Wish) -> bool:
-        """Tell whether a capsule made so can be opened again without the client's help."""
-        return self._desk.can_open(exchange, wish)
+    async def holder(self, exchange: Exchange, place: Place, capsule: Capsule) -> MasterKey:
+        """Return the master key that a capsule names; raises `S3Error`, `IntegrityError`."""
+        encryption = exchange.rules.config.bucket(place.bucket).encryption
+        return (await self._custody.holders(place.bound_bucket, encryption, capsule.edks))[0].key
+
+    async def describe(self, exchange: Exchange, place: Place, capsule: Capsule) -> Fields:
+        """Return the fields that tell how a stored object is encrypted; none when its key is not known here."""
+        try:
+            key = await self.holder(exchange, place, capsule)
+        except (S3Error, IntegrityError):
+            return []
+        if key.name == exchange.rules.config.bucket(place.bucket).encryption.key:
+            return [(SSE, "AES256")]
+        return [(SSE, "aws:kms"), (f"{SSE}-aws-kms-key-id", key.arn)]
+
+    def can_open(self, wish: Wish) -> bool:
+        """Tell whether a capsule made so can be opened again by this proxy."""
+        return wish.choice.uses_kek or wish.choice.key.service.can_unwrap
+
+    async def _wrap(
+        self, exchange: Exchange, place: Place, wish: Wish, data_key: bytes, context: Context
+    ) -> Sequence[Edk]:
+        self._ask(exchange, place, "kms:GenerateDataKey", wish.choice.key, context)
+        encryption = exchange.rules.config.bucket(place.bucket).encryption
+        return [await self._custody.wrap(wish.choice, place.bound_bucket, encryption, data_key, context)]
+
+    def _ask(self, exchange: Exchange, place: Place, action: KeyAction, key: MasterKey, context: Context) -> None:
+        """Ask the key's policy and the caller's own; raises `S3Error` AccessDenied."""
+        rules, caller = exchange.rules, exchange.caller
+        identity = caller.identity
+        asked = _question_about(exchange, place)
+        account = identity.account if identity is not None else None
+        question = key_question(action, key.arn, asked, context, account)
+        decision = decide_key(question, caller.principal, rules.key_policies.get(key.name), caller.policies)
+        answered = Answered(question, decision)
+        exchange.answers = (*exchange.answers, answered)
+        if not answered.allowed:
+            raise Denied(exchange.answers, answered).error(identity)
+
+
+def refuse_customer_keys(headers: Headers) -> None:
+    """Refuse keys that clients send (SSE-C): nothing here takes them, and to ignore one would be a lie."""
+    for name in headers.names():
+        if name.startswith(_CUSTOMER):
+            raise S3Error("NotImplemented", "Encryption keys of clients are not supported.", {"Header": name})
+
+
+def _question_about(exchange: Exchange, place: Place) -> Question:
+    """Return what was asked about an object, or else the request's first question."""
+    asked = [answer.question for answer in exchange.answers if answer.question.bucket is not None]
+    about = (each for each in asked if each.target is not None and each.target.key == place.key)
+    return next((each for each in about if each.bucket == place.bucket), asked[0])

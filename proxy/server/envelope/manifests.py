@@ -79,12 +79,18 @@ class Manifests:
         """Return the manifest of an object that was just seen; raises `IntegrityError`, `S3Error`."""
         known = self.remembered(place.bucket, place.key, version)
         if known is not None and (known.value, known.etag, known.size) == (found.value, found.etag, found.size):
+            await self.permit(exchange, place, known)
             return known
         keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
         manifest = await self._read(exchange, authorized, place, version, found, keys)
         known = Known(found.value or "", envelope, found.etag, found.size, manifest, keys, {})
         self._remember((place.bucket, place.key, version), known)
         return known
+
+    async def permit(self, exchange: Exchange, place: Place, known: Known) -> None:
+        """Ask whether the caller may use the key of an object whose keys are in memory; raises `S3Error`."""
+        master = await self._capsules.holder(exchange, place, known.envelope.capsule)
+        self._capsules.permit(exchange, place, known.envelope.capsule, master)
 
     async def ranged(
         self,

@@ -73,7 +73,7 @@ class MultipartReader:
             )
         manifest = known.manifest
         opener = SegmentsOpener(manifest, known.keys, allocate=bytearray)
-        fields = self._fields(asking, known, answer)
+        fields = await self._fields(asking, known, answer)
         exchange.answered(200, answer.headers)
         plaintext = opened(answer, opener, 0, manifest.segments_size)
         return await send(exchange, 200, fields, manifest.plain_size, plaintext)
@@ -98,6 +98,7 @@ class MultipartReader:
             return None
         if conditions(headers).get("if-match", f'"{known.etag}"') != f'"{known.etag}"':
             return None
+        await self.manifests.permit(asking.exchange, place, known)
         first, last = wanted.resolve(known.manifest.plain_size)
         return await self.stretch(asking, known, first, last)
 
@@ -143,7 +144,7 @@ class MultipartReader:
             skip = opener.start - found.start
             if found.size != known.size or skip < 0 or skip + opener.size > found.length:
                 raise IntegrityError("range", "the backend answered with another range than it was asked for")
-            fields = [*self._fields(asking, known, answer), *(extra or [])]
+            fields = [*await self._fields(asking, known, answer), *(extra or [])]
             fields.append(("Content-Range", f"bytes {first}-{last}/{manifest.plain_size}"))
             exchange.answered(206, answer.headers)
             plaintext = opened(answer, opener, skip, opener.size)
@@ -166,8 +167,8 @@ class MultipartReader:
             answer.close()
             raise
 
-    def _fields(self, asking: Asking, known: Known, answer: UpstreamAnswer) -> Fields:
-        described = self._capsules.describe(asking.exchange, asking.place, known.envelope.capsule)
+    async def _fields(self, asking: Asking, known: Known, answer: UpstreamAnswer) -> Fields:
+        described = await self._capsules.describe(asking.exchange, asking.place, known.envelope.capsule)
         return [*answer_fields(asking.exchange, answer), *described]
 
     def _pair(self, exchange: Exchange) -> asyncio.Semaphore:

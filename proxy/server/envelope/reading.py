@@ -98,7 +98,7 @@ class Reader:
             known, first, last = await self._multipart.part(asking, envelope, found, number)
             plain = known.manifest.plain_size
             extra = [("x-amz-mp-parts-count", str(len(known.manifest.parts)))]
-        fields = [*answer_fields(exchange, answer), *self._describe(asking, envelope), *extra]
+        fields = [*answer_fields(exchange, answer), *await self._describe(asking, envelope), *extra]
         if authorized.request.head.method == "HEAD" or last < first:
             span_text = f"bytes {first}-{last}/{plain}" if last >= first else ""
             fields += [("Content-Range", span_text)] if span_text else []
@@ -135,7 +135,10 @@ class Reader:
                 return await relay(exchange, answer)
             envelope = parse_envelope(found.value)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
-            fields = [*answer_fields(exchange, answer), *self._capsules.describe(exchange, place, envelope.capsule)]
+            fields = [
+                *answer_fields(exchange, answer),
+                *await self._capsules.describe(exchange, place, envelope.capsule),
+            ]
             if found.checksum is not None and _wants_checksum(authorized):
                 keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
                 fields += _checksum(found, keys)
@@ -195,7 +198,7 @@ class Reader:
         first, last = wanted.resolve(plain) if wanted is not None else (0, plain - 1)
         keys = await self._capsules.open(exchange, asking.place, envelope.capsule, headers)
         key = open_body_header(envelope.body_header, keys)
-        fields = [*answer_fields(exchange, answer), *self._describe(asking, envelope)]
+        fields = [*answer_fields(exchange, answer), *await self._describe(asking, envelope)]
         exchange.answered(answer.status, answer.headers)
         if wanted is None:
             if found.checksum is not None and _wants_checksum(asking.authorized):
@@ -234,8 +237,8 @@ class Reader:
         finally:
             answer.close()
 
-    def _describe(self, asking: Asking, envelope: Envelope) -> Fields:
-        return self._capsules.describe(asking.exchange, asking.place, envelope.capsule)
+    async def _describe(self, asking: Asking, envelope: Envelope) -> Fields:
+        return await self._capsules.describe(asking.exchange, asking.place, envelope.capsule)
 
     def _admit_plain(self, exchange: Exchange, place: Place) -> None:
         if not exchange.rules.config.bucket(place.bucket).encryption.read_plaintext:

@@ -74,6 +74,9 @@ class UploadKeys:
         known = self._known.get(name)
         if known is not None and known[0] == value:
             self._known.move_to_end(name)
+            if KEYS not in context.envelope:
+                master = await self._capsules.holder(exchange, place, capsule)
+                self._capsules.permit(exchange, place, capsule, master)
             return Upload(place, upload_id, context, capsule, known[1])
         if KEYS in context.envelope:
             packed = self._seal().open(decode_value(context.envelope[KEYS]), place.arn)

@@ -81,7 +81,7 @@ class Uploader:
             if not upload_id:
                 raise S3Error("InternalError", detail="the upstream created an upload without an id")
             reached("created")
-            entries = self._keys.entries(value, keys, place, sealed=not capsules.can_open(exchange, wish))
+            entries = self._keys.entries(value, keys, place, sealed=not capsules.can_open(wish))
             question = authorized.verdict.answers[0].question
             await self._uploads.begin(place.bucket, place.key, upload_id, question, entries)
             reached("context-written")
@@ -156,7 +156,7 @@ class Uploader:
     async def _confirm(
         self, exchange: Exchange, upload: Upload, plan: SealedPlan, machine: VerifiedBody, fields: Fields
     ) -> web.StreamResponse:
-        described = self._capsules.describe(exchange, upload.place, upload.capsule)
+        described = await self._capsules.describe(exchange, upload.place, upload.capsule)
         checksums = answered_checksum(plan.declared, machine.digest)
         begin(exchange, 200, [*fields, *described, *checksums], 0)
         return await exchange.reply.finish()

@@ -40,8 +40,9 @@ identities:
 policies: [policies]
 decision_log: {{path: decisions.jsonl}}
 keys:
-  hr: {{type: aes, versions: [{{id: "2", material: {key}}}, {{id: "1", material: {other}}}]}}
+  hr: {{type: aes, versions: [{{id: "2", material: {key}}}, {{id: "1", material: {other}}}]{key_options}}}
   ops: {{type: aes, material: {other}}}
+{keys}
 state_secret: [state-secret-of-more-than-thirty-two-bytes]
 buckets:
   "sealed-*": {{encryption: {{mode: envelope, key: hr}}}}
@@ -119,6 +120,8 @@ def sealed_proxy(
     command: tuple[str, ...] = ("-m", "proxy"),
     policy: str = "",
     endpoint: str = "",
+    keys: str = "",
+    key_options: str = "",
     environment: dict[str, str] | None = None,
 ) -> Iterator[Sealed]:
     """Run a proxy with encrypted buckets; `command` is what Python runs in its place."""
@@ -139,6 +142,8 @@ def sealed_proxy(
             key=base64.b64encode(KEY).decode(),
             other=base64.b64encode(OTHER_KEY).decode(),
             extra=extra,
+            keys=keys,
+            key_options=key_options,
         )
     )
     child = _Logged([sys.executable, *command, "serve", "--config", str(config)], port)

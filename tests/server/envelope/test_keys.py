@@ -1,0 +1,79 @@
+"""Keys of objects through a running proxy: key policies, bucket keys, write-only keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from proxy.envelope.sizes import MIN_PART
+from tests.conftest import Store
+from tests.server.envelope.conftest import Sealed, sealed_proxy
+from tests.server.envelope.test_multipart import complete, send
+from tests.server.envelope.test_single import refused
+
+NOBODY_READS = """\
+Version: "2012-10-17"
+Statement: {Effect: Allow, Principal: {AWS: "*"}, Action: "kms:GenerateDataKey", Resource: "*"}
+"""
+
+
+def test_a_key_policy_keeps_readers_out_whom_the_bucket_lets_in(
+    sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str
+) -> None:
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    (tmp_path / "key-policy.yaml").write_text(NOBODY_READS)
+    with sealed_proxy(tmp_path, moto_store, key_options=", policy: key-policy.yaml") as strict:
+        assert refused(strict.client.get_object, Bucket=bucket, Key="key") == (403, "AccessDenied")
+        strict.client.put_object(Bucket=bucket, Key="new", Body=b"text")
+        assert refused(strict.client.get_object, Bucket=bucket, Key="new", Range="bytes=0-1") == (403, "AccessDenied")
+        assert strict.client.head_object(Bucket=bucket, Key="new")["ContentLength"] == 4
+        assert any("kms:Decrypt" in row["actions"] and row["decision"] != "allow" for row in strict.decisions())
+    assert sealed.client.get_object(Bucket=bucket, Key="new")["Body"].read() == b"text"
+
+
+def test_a_bucket_key_stands_in_between(sealed: Sealed, moto_store: Store, tmp_path: Path) -> None:
+    bucket = sealed.bucket("kek")
+    extra = '  "kek-*": {encryption: {mode: envelope, key: hr, kek: {use: always}}}'
+    with sealed_proxy(tmp_path, moto_store, extra=extra) as proxy:
+        for key in ("a", "b"):
+            proxy.client.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        assert len(proxy.direct.list_objects_v2(Bucket=bucket, Prefix=".s3w/kek/")["Contents"]) == 1
+        assert [row["Key"] for row in proxy.client.list_objects_v2(Bucket=bucket)["Contents"]] == ["a", "b"]
+    with sealed_proxy(tmp_path, moto_store, extra=extra) as other:
+        assert other.client.get_object(Bucket=bucket, Key="b")["Body"].read() == b"b"
+
+
+def test_a_public_key_alone_writes_and_cannot_read(sealed: Sealed, moto_store: Store, tmp_path: Path) -> None:
+    private = rsa.generate_private_key(65537, 2048)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "public.pem").write_bytes(public)
+    (tmp_path / "private.pem").write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    bucket = sealed.bucket("drop")
+    rule = '  "drop-*": {encryption: {mode: envelope, key: offline}}'
+    write_only = '  offline: {type: rsa, public: "${file:public.pem}"}'
+    with sealed_proxy(tmp_path, moto_store, keys=write_only, extra=rule) as dropping:
+        dropping.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+        upload_id = dropping.client.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+        etags = {1: send(dropping.client, bucket, upload_id, 1, b"x" * MIN_PART, "parts")}
+        etags[2] = send(dropping.client, bucket, upload_id, 2, b"end", "parts")
+        complete(dropping.client, bucket, upload_id, etags, "parts")
+        assert refused(dropping.client.get_object, Bucket=bucket, Key="key")[1] == "KMS.NotFoundException"
+        sizes = [row["Size"] for row in dropping.client.list_objects_v2(Bucket=bucket)["Contents"]]
+        assert sizes == [4, MIN_PART + 3]
+    both = '  offline: {type: rsa, private: "${file:private.pem}"}'
+    with sealed_proxy(tmp_path, moto_store, keys=both, extra=rule) as reading:
+        assert reading.client.get_object(Bucket=bucket, Key="key")["Body"].read() == b"text"
+        assert reading.client.get_object(Bucket=bucket, Key="parts")["Body"].read() == b"x" * MIN_PART + b"end"
+
+
+def test_customer_keys_are_refused_and_never_ignored(sealed: Sealed, bucket: str) -> None:
+    own = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    assert refused(sealed.client.put_object, Bucket=bucket, Key="key", Body=b"x", **own)[0] in (400, 501)
