@@ -12,6 +12,7 @@ from proxy.config.load import load_config, read_config
 from proxy.config.model import (
     AccessKey,
     Admin,
+    Audit,
     AuthSettings,
     ConditionValue,
     Config,
@@ -32,6 +33,7 @@ from proxy.config.secrets import Secret
 __all__ = [
     "AccessKey",
     "Admin",
+    "Audit",
     "AuthSettings",
     "AwsKms",
     "BucketEncryption",

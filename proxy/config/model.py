@@ -140,6 +140,21 @@ class DecisionLog:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """Where the use of keys is recorded, and what happens when it cannot be; one of `path` and `store` is given."""
+
+    path: Path | None = None
+    store: Path | None = None
+    secret: tuple[Secret, ...] = ()
+    """The first writes, all read; none is a chain without a secret."""
+    when_full: Literal["block", "drop-and-count"] = "block"
+    timeout_seconds: float = 5
+    queue: int = 10000
+    rotate_bytes: int = 134217728
+    sync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """The log for the person who runs the proxy; it goes to standard error."""
 
@@ -174,6 +189,7 @@ class Config:
     """Seal the state of unfinished uploads: the first writes, all read."""
     bucket_policy_api: Literal["refuse", "forward"] = "refuse"
     decision_log: DecisionLog | None = DecisionLog()
+    audit: Audit | None = None
     log: Log = Log()
     warnings: tuple[Diagnostic, ...] = ()
 

@@ -20,7 +20,7 @@ from proxy.config.buckets import BucketRule, Buckets
 from proxy.config.keys import KeySettings
 from proxy.config.node import Node
 from proxy.config.principals import DEFAULT_SESSION, PrincipalArn, parse_principal
-from proxy.config.read_keys import key_aliases, read_keys, read_state_secret
+from proxy.config.read_keys import key_aliases, read_keys, read_secrets
 from proxy.config.secrets import Secret
 
 _NOBODY = PrincipalArn("", "", "", "", None, "")
@@ -64,8 +64,9 @@ def read_root(root: Node, path: Path) -> model.Config:
         condition_values=_condition_values(root),
         kms_aliases=MappingProxyType({**(root.mapping("kms_aliases") or {}), **key_aliases(keys)}),
         keys=MappingProxyType(keys),
-        state_secret=read_state_secret(root),
+        state_secret=read_secrets(root, "state_secret"),
         decision_log=None if root.is_null("decision_log") else _decision_log(root.child("decision_log")),
+        audit=_audit(root.child("audit")) if root.get("audit") is not None else None,
         log=model.Log(**root.child("log").scalars()),
         warnings=tuple(root.findings.warnings),
         **root.pick("bucket_policy_api"),
@@ -279,6 +280,25 @@ def _decision_log(node: Node) -> model.DecisionLog:
     if not path.parent.is_dir():
         node.problem(f"there is no folder `{path.parent}`", "create it: the log is written there", "path")
     return model.DecisionLog(path)
+
+
+def _audit(node: Node) -> model.Audit:
+    audit = model.Audit(
+        **(
+            node.scalars()
+            | {
+                "path": node.location("path"),
+                "store": node.location("store"),
+                "secret": read_secrets(node, "secret"),
+            }
+        )
+    )
+    if audit.path is None and audit.store is None:
+        node.problem("the trail has no place", "give `path`, `store`, or both", at_key=True)
+    for setting, path in (("path", audit.path), ("store", audit.store)):
+        if path is not None and not path.parent.is_dir():
+            node.problem(f"there is no folder `{path.parent}`", "create it: the trail is written there", setting)
+    return audit
 
 
 def _network(node: Node) -> model.Network | None:

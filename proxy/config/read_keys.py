@@ -26,7 +26,7 @@ from proxy.config.keys import (
 from proxy.config.node import Node
 from proxy.config.secrets import Secret
 
-MIN_STATE_SECRET = 32
+MIN_SECRET = 32
 _COMMON = frozenset({"type", "aliases", "enabled", "policy"})
 _VERSION_HELP = {
     "aes": 'write `material: "${env:NAME}"` with base64 of 32 bytes: openssl rand -base64 32',
@@ -79,13 +79,13 @@ def read_keys(root: Node, region: str, owner: str) -> Mapping[str, KeySettings]:
     return keys
 
 
-def read_state_secret(root: Node) -> tuple[Secret, ...]:
-    """Read the secrets for the state of unfinished uploads."""
+def read_secrets(node: Node, setting: str) -> tuple[Secret, ...]:
+    """Read a list of secrets that keys are made of."""
     secrets = []
-    for item in root.items("state_secret"):
+    for item in node.items(setting):
         secrets.append(Secret(str(item.value)))
-        if len(secrets[-1].reveal().encode()) < MIN_STATE_SECRET:
-            item.problem(f"the secret is shorter than {MIN_STATE_SECRET} bytes", "make one: openssl rand -base64 32")
+        if len(secrets[-1].reveal().encode()) < MIN_SECRET:
+            item.problem(f"the secret is shorter than {MIN_SECRET} bytes", "make one: openssl rand -base64 32")
     return tuple(secrets)
 
 

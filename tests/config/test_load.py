@@ -143,7 +143,7 @@ def test_an_unverified_upstream_works_with_a_warning(tmp_path: Path) -> None:
     [
         ("lisen: {port: 1}\n", "config.yaml:5:1: error invalid-config unknown key `lisen`"),
         ("lisen: {port: 1}\n", "help: did you mean `listen`?"),
-        ("frob: 1\n", "help: known here: admin, auth, bucket_policy_api"),
+        ("frob: 1\n", "help: known here: admin, audit, auth"),
         ("listen: {port: nine}\n", "config.yaml:5:16: error invalid-config expected a whole number, not `nine`"),
         ("listen: {port: nine}\n", "help: write for example `port: 9000`"),
         ("listen: {port: 9_000}\n", "expected a whole number, not `9_000`"),

@@ -20,6 +20,7 @@ SECTIONS = {
     "limits": model.Limits,
     "auth": model.AuthSettings,
     "upstream": model.Upstream,
+    "audit": model.Audit,
     "decision_log": model.DecisionLog,
     "log": model.Log,
 }

@@ -131,6 +131,10 @@ def test_aliases_of_keys_stand_for_their_arns(folder: Path) -> None:
             "6:185",
             "already given to the key `a`",
         ),
+        ("audit: {sync: true}\n", "6:1", "the trail has no place"),
+        ("audit: {path: gone/x}\n", "6:15", "there is no folder"),
+        ("audit: {path: x, secret: [short]}\n", "6:27", "shorter than 32 bytes"),
+        ("audit: {path: x, when_full: wait}\n", "6:29", "`wait` is not one of"),
         ("state_secret: [short]\n", "6:16", "shorter than 32 bytes"),
         ("buckets: {b: {encryption: {mode: envelope}}}\n", "6:34", "`key` is missing"),
         ("buckets: {b: {encryption: {key: gone}}}\n", "6:33", "there is no key `gone`"),
@@ -159,6 +163,7 @@ def test_a_mistake_is_named_with_its_place(folder: Path, text: str, place: str, 
         "keys: {hr: {type: vault, token: hunter2, address: x}}\n",
         "keys: {hr: {type: pkcs11, pin: hunter2, module: x}}\n",
         "state_secret: [hunter2]\n",
+        "audit: {path: x, secret: [hunter2]}\n",
     ],
 )
 def test_no_error_shows_key_material(folder: Path, text: str) -> None:
@@ -185,6 +190,16 @@ state_secret: ["${{env:STATE}}"]
     assert config.bucket("other").encryption.key == "a"
     assert config.bucket("plain").encryption.mode == "forward"
     assert config.state_secret[0].reveal() == "s" * 32
+
+
+def test_the_trail_of_key_use_arrives_typed(folder: Path) -> None:
+    audit = load(
+        folder, 'audit: {path: a.jsonl, store: a.db, secret: ["${env:STATE}"], when_full: drop-and-count}\n'
+    ).audit
+    assert audit is not None
+    assert (audit.path, audit.store) == (folder / "a.jsonl", folder / "a.db")
+    assert (audit.secret[0].reveal(), audit.when_full, audit.queue) == ("s" * 32, "drop-and-count", 10000)
+    assert load(folder, "audit: null\n").audit is None
 
 
 def test_a_bucket_that_says_nothing_is_forwarded(folder: Path) -> None:

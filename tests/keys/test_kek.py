@@ -190,6 +190,17 @@ async def test_the_recovery_keys_policy_does_not_decide_when_the_master_key_is_d
     assert holder.key.name == "hr", "opened by another, but hr decides who may"
 
 
+async def test_a_public_key_alone_goes_on_writing_and_never_reads() -> None:
+    documents = Documents()
+    writer = Proxy(documents, rsa_settings("offline", can_read=False))
+    first = await writer.wrap()
+    writer.clock.seconds += 120
+    assert kek_id(await writer.wrap()) == kek_id(first)
+    with pytest.raises(IntegrityError, match="none of the configured keys can open"):
+        await writer.unwrap(first)
+    assert await Proxy(documents, rsa_settings("offline")).unwrap(first) == DATA_KEY
+
+
 @pytest.mark.parametrize("what", ["gone", "another", "changed", "no kek"])
 async def test_a_document_that_is_not_the_right_one_is_refused(what: str) -> None:
     documents = Documents()
