@@ -1,0 +1,159 @@
+"""The trail of key use while requests run: records are written beside the event loop, several at a time.
+
+With `block` a use of a key counts only once its record is written: what cannot be recorded in time is
+refused. With `drop-and-count` nobody waits, and the next record says how many are missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from proxy.audit.database import Database
+from proxy.audit.event import KeyUse
+from proxy.audit.journal import Journal
+from proxy.config import Audit
+from proxy.errors import S3Error
+
+MAX_BATCH = 256
+"""Records written in one go: each batch takes one lock and one write, however many wait."""
+
+_log = logging.getLogger("s3warden.audit")
+
+
+class Sink(Protocol):
+    """Something that keeps records."""
+
+    def append(self, events: Sequence[KeyUse], dropped: int = 0) -> None:
+        """Keep records, after which `dropped` are missing; raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class KeyTrail(Protocol):
+    """Where uses of keys are recorded."""
+
+    async def record(self, event: KeyUse) -> None:
+        """Record a use; raises `S3Error` ServiceUnavailable when it must be recorded and cannot."""
+        ...
+
+
+class NoTrail:
+    """Where they are recorded when the configuration wants no trail."""
+
+    async def record(self, event: KeyUse) -> None:
+        """Forget it."""
+
+
+class _Writer:
+    """One sink, its thread, and what waits for it."""
+
+    def __init__(self, name: str, sink: Sink, limit: int | None, count: Callable[[str, bool], None]) -> None:
+        self.name = name
+        self._sink = sink
+        self._limit = limit
+        self._count = count
+        self._thread = ThreadPoolExecutor(1, f"audit-{name}")
+        self._waiting: list[tuple[KeyUse, asyncio.Future[None]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._dropped = 0
+        self._failing = False
+
+    def add(self, event: KeyUse) -> asyncio.Future[None] | None:
+        """Queue a record; returns what is done when it is written, None when it was dropped."""
+        if self._limit is not None and len(self._waiting) >= self._limit:
+            self._dropped += 1
+            self._count(self.name, False)
+            return None
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((event, done))
+        if self._task is None:
+            self._task = loop.create_task(self._drain())
+        return done
+
+    async def close(self) -> None:
+        """Write what waits, then let go."""
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+        self._sink.close()
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                await self._write(batch)
+        finally:
+            self._task = None
+
+    async def _write(self, batch: list[tuple[KeyUse, asyncio.Future[None]]]) -> None:
+        events, dropped = [event for event, _ in batch], self._dropped
+        error: OSError | None = None
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.append, events, dropped)
+        except OSError as failure:
+            error = failure
+        if error is None:
+            self._dropped -= dropped
+        elif self._limit is not None:
+            self._dropped += len(batch)
+        self._tell(error)
+        for _, done in batch:
+            self._count(self.name, error is None)
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+                done.exception()  # not everybody waits for it
+
+    def _tell(self, error: OSError | None) -> None:
+        if error is not None and not self._failing:
+            _log.error("the use of keys is not recorded in the %s: %s", self.name, error)
+        elif error is None and self._failing:
+            _log.warning("the use of keys is recorded in the %s again", self.name)
+        self._failing = error is not None
+
+
+class AuditTrail:
+    """Records uses of keys in all sinks of the configuration."""
+
+    def __init__(self, settings: Audit, count: Callable[[str, bool], None]) -> None:
+        """Open the sinks; raises OSError. `count` is told of each record whether it was written."""
+        secrets = [secret.reveal().encode() for secret in settings.secret]
+        sinks: list[tuple[str, Sink]] = []
+        if settings.path is not None:
+            sinks.append(("journal", Journal(settings.path, secrets, settings.rotate_bytes, sync=settings.sync)))
+        if settings.store is not None:
+            sinks.append(("store", Database(settings.store, secrets, sync=settings.sync)))
+        self._blocks = settings.when_full == "block"
+        self._seconds = settings.timeout_seconds
+        limit = None if self._blocks else settings.queue
+        self._writers = [_Writer(name, sink, limit, count) for name, sink in sinks]
+
+    async def record(self, event: KeyUse) -> None:
+        """Record a use in every sink; with `block`, raises `S3Error` ServiceUnavailable when one cannot."""
+        waiting = [done for writer in self._writers if (done := writer.add(event)) is not None]
+        if not self._blocks:
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                for done in waiting:
+                    # A client that leaves must not take its record with it.
+                    await asyncio.shield(done)
+        except (OSError, TimeoutError) as error:
+            reason = str(error) or f"not within {self._seconds:g} seconds"
+            raise S3Error("ServiceUnavailable", detail=f"the use of a key could not be recorded: {reason}") from error
+
+    async def close(self) -> None:
+        """Write what waits, and close the sinks."""
+        for writer in self._writers:
+            await writer.close()
