@@ -5,18 +5,16 @@ Source: Service Authorization Reference, columns "Actions" and "Resource types".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator
 
 from proxy.diagnostics import Diagnostic, Severity
 from proxy.policy.document import Resource
-from proxy.policy.lint.cover import covers_arn, covers_tokens
+from proxy.policy.lint.cover import covers_arn, covers_tokens, redundant
 from proxy.policy.lint.subject import Check, Part, Subject
 from proxy.policy.names import ACTIONS, expand_action
 from proxy.policy.patterns import tokenize
 from proxy.s3.operations import OPERATIONS
 
-_T = TypeVar("_T")
 _ALL = frozenset({"*", "bucket", "object", "other"})
 
 
@@ -99,24 +97,20 @@ def redundancies(subject: Subject) -> Iterator[Diagnostic]:
     """S3W052, S3W053: entries that others of the same list cover."""
     for part in subject.sound_parts():
         actions = part.texts("Action")
-        for place, other in _covered([tokenize(text.lower()) for text, _ in actions], covers_tokens):
+        for place, other in redundant([text.lower() for text, _ in actions], _covers_action, str):
             text, path = actions[place]
             message = f"`{actions[other][0]}` covers `{text}`"
             yield subject.found("redundant-action", path, message, "leave it out")
         resources = part.texts("Resource")
-        for place, other in _covered([item.template for item in part.statement.resources.items], covers_arn):
+        arns = [item.template for item in part.statement.resources.items]
+        for place, other in redundant(arns, covers_arn, lambda arn: arn.source):
             text, path = resources[place]
             message = f"`{resources[other][0]}` covers `{text}`"
             yield subject.found("redundant-resource", path, message, "leave it out")
 
 
-def _covered(items: Sequence[_T], covers: Callable[[_T, _T], bool]) -> Iterator[tuple[int, int]]:
-    """Yield (place, place of one that covers it); of two that cover each other only the later one is yielded."""
-    for place, narrow in enumerate(items):
-        for other, wide in enumerate(items):
-            if other != place and covers(wide, narrow) and (other < place or not covers(narrow, wide)):
-                yield place, other
-                break
+def _covers_action(wide: str, narrow: str) -> bool:
+    return covers_tokens(tokenize(wide), tokenize(narrow))
 
 
 def unasked(subject: Subject) -> Iterator[Diagnostic]:

@@ -5,7 +5,8 @@ Variables and patterns that only a longer argument could compare count as not co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from proxy.policy.conditions import Condition
 from proxy.policy.document import Actions, Resources, Statement
@@ -14,9 +15,31 @@ from proxy.policy.patterns import Token, Wildcard, compile_tokens
 from proxy.policy.principals import Principals
 from proxy.policy.variables import Template
 
+# Lists that are longer are only searched for equal entries: a file must not make lint slow.
+_MAX_COMPARED = 300
+
 # Stands for "any text" of the narrower pattern: only a `*` of the wider one can swallow it.
+_T = TypeVar("_T")
 _ANY = "\ue000\ue001"
 _ONE = "\ue002"
+
+
+def redundant(
+    items: Sequence[_T], covers: Callable[[_T, _T], bool], text: Callable[[_T], str]
+) -> Iterator[tuple[int, int]]:
+    """Yield (place, place of one that covers it); of two that cover each other only the later one."""
+    if len(items) > _MAX_COMPARED:
+        first: dict[str, int] = {}
+        for place, item in enumerate(items):
+            other = first.setdefault(text(item), place)
+            if other != place:
+                yield place, other
+        return
+    for place, narrow in enumerate(items):
+        for other, wide in enumerate(items):
+            if other != place and covers(wide, narrow) and (other < place or not covers(narrow, wide)):
+                yield place, other
+                break
 
 
 def covers(wide: Template, narrow: Template) -> bool:
@@ -43,6 +66,8 @@ def covers_resources(wide: Resources, narrow: Resources) -> bool:
     """Tell whether every resource of `narrow` is one of `wide`."""
     if wide.negated or narrow.negated:
         return wide.negated == narrow.negated and _sources(wide) == _sources(narrow)
+    if len(wide.items) * len(narrow.items) > _MAX_COMPARED**2:
+        return _sources(wide) >= _sources(narrow)
     return all(any(covers_arn(w.template, n.template) for w in wide.items) for n in narrow.items)
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import partial
 
 from proxy.diagnostics import Diagnostic
 from proxy.policy.conditions import Condition, Quantifier
-from proxy.policy.lint.cover import covers
+from proxy.policy.lint.cover import covers, redundant
 from proxy.policy.lint.statements import is_everything
 from proxy.policy.lint.subject import Check, Clause, Subject
 from proxy.policy.lint.vocabulary import (
@@ -184,14 +185,10 @@ def redundant_values(subject: Subject) -> Iterator[Diagnostic]:
             if len(set(clause.condition.values)) > 1:
                 yield subject.found("several-booleans", clause.path, message, "keep one of them", at_key=True)
             continue
-        for place, narrow in enumerate(templates):
-            for other, wide in enumerate(templates):
-                if place != other and _covers_value(clause.condition, wide, narrow):
-                    if other > place and _covers_value(clause.condition, narrow, wide):
-                        continue  # alike: only the second one is redundant
-                    message = f"`{wide.source}` covers `{narrow.source}`"
-                    yield subject.found("redundant-value", clause.value_path(place), message, "leave it out")
-                    break
+        covers_value = partial(_covers_value, clause.condition)
+        for place, other in redundant(templates, covers_value, lambda template: template.source):
+            message = f"`{templates[other].source}` covers `{templates[place].source}`"
+            yield subject.found("redundant-value", clause.value_path(place), message, "leave it out")
 
 
 def _covers_value(condition: Condition, wide: Template, narrow: Template) -> bool:

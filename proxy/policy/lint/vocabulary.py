@@ -80,6 +80,7 @@ _SHAPES: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
 # In these a `*` is a value that clients send.
 LITERAL_STARS = frozenset({"s3:if-match", "s3:if-none-match", "s3:delimiter", "s3:prefix", "s3:x-amz-copy-source"})
 
+MAX_ARN = 2048  # characters; AWS's longest limit for any ARN
 _KEY_ARN = tokenize("arn:aws*:kms:?*:?*:key/?*")
 _KEY_ARN_PARTS = tuple(tokenize(part) for part in ("arn", "aws*", "kms", "?*", "?*", "key/?*"))
 
@@ -122,6 +123,8 @@ def _fits_any(template: Template, accepted: tuple[str, ...], *, fold: bool) -> b
 
 def could_be_key_arn(template: Template) -> bool:
     """Tell whether a value can equal the ARN of a KMS key."""
+    if len(template.source) > MAX_ARN:
+        return False
     parts = split_arn_tokens(template.widest)
     if parts is None:
         return overlap(template.widest, _KEY_ARN)
@@ -130,6 +133,8 @@ def could_be_key_arn(template: Template) -> bool:
 
 def could_be_arn(template: Template) -> bool:
     """Tell whether a value has the six parts of an ARN."""
+    if len(template.source) > MAX_ARN:
+        return False
     if template.variables and template.widest[:1] == (Wildcard.RUN,):
         return True  # `${...}` may stand for a whole ARN
     tokens = template.widest

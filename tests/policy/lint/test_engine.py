@@ -335,3 +335,23 @@ def test_two_thousand_statements_are_linted_whole() -> None:
     ]
     text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=1)
     assert lint_text(text, "p.json", "bucket").statements == 2000
+
+
+@pytest.mark.parametrize(
+    ("element", "value"),
+    [
+        ("Action", [f"s3:Get*{number}" for number in range(400)]),
+        ("Action", ["s3:GetObject"] * 10_000),
+        ("Resource", [f"arn:aws:s3:::b/{number}/*" for number in range(10_000)]),
+        ("Condition", {"StringLike": {"s3:prefix": [f"{number}*" for number in range(10_000)]}}),
+        ("Condition", {"NotIpAddress": {"aws:SourceIp": [f"10.{n // 250}.{n % 250}.0/24" for n in range(10_000)]}}),
+        ("Condition", {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::" + "*?:" * 20_000}}),
+        ("Condition", {"StringLike": {KEY_ID: "*?" * 40_000}}),
+        ("Resource", "arn:aws:s3:::b/" + "*?" * 40_000),
+        ("Sid", "a\u0435" * 20_000),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_no_file_keeps_lint_from_an_answer(lint: Lint, element: str, value: object) -> None:
+    # Comparing everything with everything would take minutes, and run into the time limit of all tests.
+    assert lint({element: value}, {element: value, "Effect": "Allow"}).statements == 2
