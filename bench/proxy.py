@@ -127,7 +127,8 @@ def render(report: dict[str, object]) -> str:
     ]
     for name, row in rows.items():
         lines.append(
-            f"| {name} | {row['GET 1 KiB']['requests_per_second']:,.0f} | {row['PUT 1 KiB']['requests_per_second']:,.0f} "
+            f"| {name} | {row['GET 1 KiB']['requests_per_second']:,.0f} "
+            f"| {row['PUT 1 KiB']['requests_per_second']:,.0f} "
             f"| {row['GET 64 MiB']['mb_per_second']:,.0f} | {row['PUT 8 MiB']['mb_per_second']:,.0f} "
             f"| {row['all']['first_byte_ms']:.2f} | {row['GET 1 KiB']['cpu_per_10000_requests']:.2f} "
             f"| {row['GET 64 MiB']['cpu_per_gib']:.2f} | {row['all']['peak_rss_mib']:.0f} "

@@ -87,7 +87,7 @@ def stage() -> Iterator[Stage]:
     for tool in ("nginx", "wrk"):
         if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin") is None:
             raise SystemExit(f"bench: {tool} is missing; on Debian: apt-get install nginx-light wrk")
-    folder = Path(tempfile.mkdtemp(prefix="s3warden-bench-", dir="/dev/shm"))  # noqa: S108 - memory is the point
+    folder = Path(tempfile.mkdtemp(prefix="s3warden-bench-", dir="/dev/shm"))
     made = Stage(folder)
     try:
         yield made

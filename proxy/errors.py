@@ -18,7 +18,10 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "AccessDenied": (403, "Access Denied"),
         "AuthorizationHeaderMalformed": (400, "The authorization header you provided is invalid."),
-        "AuthorizationQueryParametersError": (400, "The authorization query parameters that you provided are not valid."),
+        "AuthorizationQueryParametersError": (
+            400,
+            "The authorization query parameters that you provided are not valid.",
+        ),
         "BadDigest": (400, "The Content-MD5 or checksum value that you specified did not match what we received."),
         "BadRequest": (400, "The request could not be understood."),
         "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size."),

@@ -33,7 +33,7 @@ def test_an_unclean_key_is_asked_about_under_both_names(key, cleaned):
     assert (alias.resource, alias.entry, alias.action) == (f"arn:aws:s3:::b/{cleaned}", 3, "s3:GetObject")
 
 
-@pytest.mark.parametrize("key", [None, "a", "a/b", "a.b/c..d", "a/b/", "..." "a"])
+@pytest.mark.parametrize("key", [None, "a", "a/b", "a.b/c..d", "a/b/", "...a"])
 def test_a_clean_key_is_asked_about_once(key):
     assert judged_cleaned([question(key)]) == (question(key),)
 
