@@ -169,7 +169,8 @@ async def _relay_problem(exchange: Exchange, answer: UpstreamAnswer) -> web.Stre
 async def _relay_unreadable(exchange: Exchange, status: int, body: bytes) -> web.StreamResponse:
     """Answer where the store's error is no S3 error: something stands between, or it is no S3."""
     if status >= 500:
-        raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} without an S3 error")
+        detail = f"the upstream answered {status} without an S3 error"
+        raise S3Error("ServiceUnavailable", headers={"Retry-After": "1"}, detail=detail)
     if not body and status in (404, 412):
         return await reply_document(exchange, status, b"")
     raise S3Error("InternalError", detail=f"the upstream answered {status} without an S3 error")
