@@ -91,9 +91,16 @@ def _substituted(reading: Reading, value: Value, values: Mapping[str, str], path
     return _PARAMETER.sub(lambda match: values.get(match[1], match[0]), value)
 
 
+def _which(reading: Reading, item: dict[str, Value], path: DocPath, name: str) -> str:
+    negated = f"Not{name}"
+    if name in item and negated in item:
+        message = f"the entry has both `{name}` and `{negated}`"
+        reading.refuse((*path, negated), "conflicting-elements", message, "keep one of them", at_key=True)
+    return negated if negated in item else name
+
+
 def _read_statement(reading: Reading, item: dict[str, Value], path: DocPath, index: int) -> Statement:
-    action = "NotAction" if "NotAction" in item else "Action"
-    resource = "NotResource" if "NotResource" in item else "Resource"
+    action, resource = (_which(reading, item, path, name) for name in ("Action", "Resource"))
     resources: Resources = read_resources(
         reading, item.get(resource, "*"), (*path, resource), negated=resource == "NotResource"
     )
