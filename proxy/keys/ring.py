@@ -6,6 +6,7 @@ put the question, and unwrap then.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,16 @@ class KeyRing:
             if data_key is not None:
                 return data_key, key
         raise failure or IntegrityError("key", "none of the configured keys can open this message")
+
+    async def check(self) -> str | None:
+        """Ask every service at once; return what is wrong with which keys, None when all is well.
+
+        Disabled keys are left alone: nobody uses them.
+        """
+        keys = [key for key in self._keys.values() if key.enabled and key.service.is_remote]
+        found = await asyncio.gather(*(key.service.check() for key in keys))
+        problems = [f"key `{key.name}`: {problem}" for key, problem in zip(keys, found, strict=True) if problem]
+        return "; ".join(problems) or None
 
     async def close(self) -> None:
         """Let go of every service."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from proxy.keys.service import KeyUnavailableError
+
 _T = TypeVar("_T")
 
 
@@ -21,7 +23,12 @@ class Threads:
 
     async def run(self, call: Callable[[], _T]) -> _T:
         """Run `call` in one of the threads and return what it returns, or raise what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except RuntimeError as error:
+            # A reload closed the key under a request that had it already; trying again finds the new one.
+            raise KeyUnavailableError("is being replaced") from error
+        return await running
 
     def close(self) -> None:
         """Take no more calls; those under way end by themselves."""

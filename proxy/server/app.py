@@ -26,7 +26,9 @@ from proxy.forward import Forwarder, Route
 from proxy.keys.custody import Custody
 from proxy.keys.kek import BucketKeks
 from proxy.keys.registry import build_ring
+from proxy.server import descriptors
 from proxy.server.audit import AuditSink, DecisionLog, DecisionRecord
+from proxy.server.audit_trail import AuditTrail, NoTrail
 from proxy.server.control import Control
 from proxy.server.credentials import LOOK_SECONDS, UpstreamCredentials
 from proxy.server.envelope.keys import Capsules
@@ -57,6 +59,7 @@ def run(path: Path) -> int:
         configure_logging(rules.config.log)
         for warning in rules.config.warnings:
             _log.warning("%s", render(warning))
+        descriptors.reserve(rules.config)
 
         # Before the workers are forked: what one of them seals, the others must open.
         made = os.urandom(MIN_SECRET)
@@ -92,7 +95,8 @@ class S3Worker:
         self._reloader = Reloader(lambda: load_rules(path), rules, self._metrics, steps=[self._adopt])
         self._seal = self._state_seal(rules.config)
         self._ring = build_ring(rules.config, self._metrics.key_used)
-        keks = BucketKeks(
+        self._trail = self._open_trail(rules.config)
+        self._keks = BucketKeks(
             lambda: self._ring,
             self._store,
             lambda: self._reloader.current.config.upstream.state,
@@ -103,7 +107,9 @@ class S3Worker:
             lambda: self._reloader.current,
             self._store,
             Uploads(self._store, lambda: self._reloader.current.config.upstream.state),
-            Capsules(lambda: self._ring, Custody(lambda: self._ring, keks), SystemEntropy()),
+            Capsules(
+                lambda: self._ring, Custody(lambda: self._ring, self._keks), SystemEntropy(), self._trail or NoTrail()
+            ),
             lambda: self._seal,
             self._log or _NO_LOG,
             self._metrics,
@@ -111,6 +117,7 @@ class S3Worker:
         )
         refusals = Refusals(self._log or _NO_LOG, self._metrics, self._clock, lambda: self._reloader.current.revision)
         self._listener = S3Listener(self._pipeline.handle, rules.config.limits, refusals.record)
+        self._listener.limit = descriptors.clients(rules.config)
         self._closing: asyncio.Future[None] | None = None
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -155,6 +162,8 @@ class S3Worker:
         await self._listener.shutdown(0.1)
         self._upstream.retire()
         await self._ring.close()
+        if self._trail is not None:
+            await self._trail.close()
         if self._log is not None:
             self._log.close()
 
@@ -176,6 +185,7 @@ class S3Worker:
         self._seal = self._state_seal(new)
         if new.keys != old.keys:
             former_ring, self._ring = self._ring, build_ring(new, self._metrics.key_used)
+            self._keks.forget()
             self._closing = asyncio.ensure_future(former_ring.close())
         forget_signing_keys()
 
@@ -208,10 +218,23 @@ class S3Worker:
             message = f"cannot open the decision log: {error.strerror}"
             raise ConfigError([config.source.diagnostic(("decision_log", "path"), message)]) from error
 
+    async def _check_keys(self) -> str | None:
+        return await self._ring.check()
+
+    def _open_trail(self, config: Config) -> AuditTrail | None:
+        if config.audit is None:
+            return None
+        try:
+            return AuditTrail(config.audit, self._metrics.audited)
+        except OSError as error:
+            message = f"cannot open the trail of key use: {error.strerror or error}"
+            raise ConfigError([config.source.diagnostic(("audit",), message)]) from error
+
     def _health(self, config: Config) -> Health:
         health = Health()
         host, port, _ = _address(config.upstream.endpoint)
         health.register("upstream", kept(reachable(host, port)))
+        health.register("keys", kept(self._check_keys))
         return health
 
 

@@ -103,3 +103,14 @@ async def test_closing_closes_every_service(observed: Observed) -> None:
     service = FakeService()
     await ring(observed, aes("cloud", 9), aes("hr", 1), cloud=service).close()
     assert service.closed
+
+
+async def test_a_check_names_the_keys_that_cannot_be_used(observed: Observed) -> None:
+    class Sick(FakeService):
+        async def check(self) -> str | None:
+            return "sealed"
+
+    described = [aes("cloud", 9), aes("well", 1), aes("off", 3, enabled=False)]
+    keys = ring(observed, *described, cloud=Sick(), off=Sick())
+    assert await keys.check() == "key `cloud`: sealed"
+    assert await ring(observed, aes("hr", 1)).check() is None

@@ -7,13 +7,14 @@ caller may use it is asked every time, whatever is in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from proxy.access.key_questions import KeyAction, decide_key, key_question
 from proxy.access.questions import Question
 from proxy.access.verdict import Answered, Denied
+from proxy.audit.event import KeyUse, Outcome
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
 from proxy.envelope.context import Context, object_arn
 from proxy.envelope.entropy import Entropy
@@ -24,10 +25,12 @@ from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import KeyChoice, choose_key
 from proxy.s3.headers import Headers
 from proxy.sealing import SSE
+from proxy.server.audit_trail import KeyTrail
 from proxy.server.exchange import Exchange
 
 Fields: TypeAlias = list[tuple[str, str]]
 
+_T = TypeVar("_T")
 _CUSTOMER = f"{SSE}-customer-"
 
 
@@ -57,11 +60,44 @@ class Wish:
         return list(self.choice.answer_headers.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a key, to be asked about and recorded."""
+
+    action: KeyAction
+    key: MasterKey
+    place: Place
+    context: Context
+    kek: str | None = None
+
+    def event(self, exchange: Exchange, outcome: Outcome, error: str | None = None) -> KeyUse:
+        """Return what the trail says about it."""
+        identity, claim = exchange.caller.identity, exchange.claim
+        return KeyUse(
+            exchange.time,
+            exchange.request_id,
+            self.action,
+            self.key.arn,
+            outcome,
+            exchange.operation,
+            self.place.bucket,
+            self.place.key,
+            identity.arn if identity is not None else None,
+            claim.access_key_id if claim is not None else None,
+            exchange.connection.source_ip,
+            exchange.http.headers.get("User-Agent"),
+            error,
+            self.kek,
+            self.context,
+        )
+
+
 class Capsules:
     """Seals and opens capsules."""
 
-    def __init__(self, ring: Callable[[], KeyRing], custody: Custody, entropy: Entropy) -> None:
+    def __init__(self, ring: Callable[[], KeyRing], custody: Custody, entropy: Entropy, trail: KeyTrail) -> None:
         self.entropy = entropy
+        self._trail = trail
         self._ring = ring
         self._custody = custody
 
@@ -91,18 +127,18 @@ class Capsules:
         context = capsule.context(place.arn)
         failure: S3Error | IntegrityError | None = None
         for holder in await self._custody.holders(place.bound_bucket, encryption, capsule.edks):
+            use = Use("kms:Decrypt", holder.key, place, context, holder.kek.id if holder.kek is not None else None)
             try:
-                self._ask(exchange, place, "kms:Decrypt", holder.key, context)
-                data_key = await self._custody.unwrap(holder, context)
+                data_key = await self._used(exchange, use, self._custody.unwrap(holder, context))
             except (S3Error, IntegrityError) as error:
                 failure = failure or error
                 continue
             return capsule.open(data_key, place.arn)
         raise failure or IntegrityError("key", "none of the configured keys is named by this object")
 
-    def permit(self, exchange: Exchange, place: Place, capsule: Capsule, edk_key: MasterKey) -> None:
+    async def permit(self, exchange: Exchange, place: Place, capsule: Capsule, edk_key: MasterKey) -> None:
         """Ask again whether a key may be used whose secrets are still in memory; raises `S3Error`."""
-        self._ask(exchange, place, "kms:Decrypt", edk_key, capsule.context(place.arn))
+        await self._used(exchange, Use("kms:Decrypt", edk_key, place, capsule.context(place.arn)), _nothing())
 
     async def holder(self, exchange: Exchange, place: Place, capsule: Capsule) -> MasterKey:
         """Return the master key that a capsule names; raises `S3Error`, `IntegrityError`."""
@@ -121,27 +157,48 @@ class Capsules:
 
     def can_open(self, wish: Wish) -> bool:
         """Tell whether a capsule made so can be opened again by this proxy."""
-        return wish.choice.uses_kek or wish.choice.key.service.can_unwrap
+        return wish.choice.key.service.can_unwrap
 
     async def _wrap(
         self, exchange: Exchange, place: Place, wish: Wish, data_key: bytes, context: Context
     ) -> Sequence[Edk]:
-        self._ask(exchange, place, "kms:GenerateDataKey", wish.choice.key, context)
         encryption = exchange.rules.config.bucket(place.bucket).encryption
-        return [await self._custody.wrap(wish.choice, place.bound_bucket, encryption, data_key, context)]
+        wrapping = self._custody.wrap(wish.choice, place.bound_bucket, encryption, data_key, context)
+        return [await self._used(exchange, Use("kms:GenerateDataKey", wish.choice.key, place, context), wrapping)]
 
-    def _ask(self, exchange: Exchange, place: Place, action: KeyAction, key: MasterKey, context: Context) -> None:
+    async def _used(self, exchange: Exchange, use: Use, work: Coroutine[None, None, _T]) -> _T:
+        """Ask, do the work, and record how it went: nothing comes out of a key that is not on record."""
+        try:
+            self._ask(exchange, use)
+        except S3Error as error:
+            work.close()
+            await self._trail.record(use.event(exchange, "denied", error.code))
+            raise
+        try:
+            result = await work
+        except (S3Error, IntegrityError) as error:
+            code = error.code if isinstance(error, S3Error) else "InternalError"
+            await self._trail.record(use.event(exchange, "failed", code))
+            raise
+        await self._trail.record(use.event(exchange, "allowed"))
+        return result
+
+    def _ask(self, exchange: Exchange, use: Use) -> None:
         """Ask the key's policy and the caller's own; raises `S3Error` AccessDenied."""
         rules, caller = exchange.rules, exchange.caller
         identity = caller.identity
-        asked = _question_about(exchange, place)
+        asked = _question_about(exchange, use.place)
         account = identity.account if identity is not None else None
-        question = key_question(action, key.arn, asked, context, account)
-        decision = decide_key(question, caller.principal, rules.key_policies.get(key.name), caller.policies)
+        question = key_question(use.action, use.key.arn, asked, use.context, account)
+        decision = decide_key(question, caller.principal, rules.key_policies.get(use.key.name), caller.policies)
         answered = Answered(question, decision)
         exchange.answers = (*exchange.answers, answered)
         if not answered.allowed:
             raise Denied(exchange.answers, answered).error(identity)
+
+
+async def _nothing() -> None:
+    """Use a key whose work was done before."""
 
 
 def refuse_customer_keys(headers: Headers) -> None:

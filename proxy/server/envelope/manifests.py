@@ -90,7 +90,7 @@ class Manifests:
     async def permit(self, exchange: Exchange, place: Place, known: Known) -> None:
         """Ask whether the caller may use the key of an object whose keys are in memory; raises `S3Error`."""
         master = await self._capsules.holder(exchange, place, known.envelope.capsule)
-        self._capsules.permit(exchange, place, known.envelope.capsule, master)
+        await self._capsules.permit(exchange, place, known.envelope.capsule, master)
 
     async def ranged(
         self,

@@ -76,7 +76,7 @@ class UploadKeys:
             self._known.move_to_end(name)
             if KEYS not in context.envelope:
                 master = await self._capsules.holder(exchange, place, capsule)
-                self._capsules.permit(exchange, place, capsule, master)
+                await self._capsules.permit(exchange, place, capsule, master)
             return Upload(place, upload_id, context, capsule, known[1])
         if KEYS in context.envelope:
             packed = self._seal().open(decode_value(context.envelope[KEYS]), place.arn)
