@@ -77,7 +77,7 @@ class Pipeline:
         self._uploads = uploads
         self._judge = Judge(store, metrics)
         self._answers = Answers(uploads, self._judge)
-        self._sealed = SealedBuckets(store, capsules, self._answers, uploads, seal)
+        self._sealed = SealedBuckets(store, capsules, self._answers, uploads, seal, self._damaged)
         self._decisions = log
         self._metrics = metrics
         self._clock = clock
@@ -110,8 +110,7 @@ class Pipeline:
         except UpstreamError as error:
             problem = S3Error("ServiceUnavailable", headers={"Retry-After": "1"}, detail=str(error))
         except IntegrityError as error:
-            self._metrics.integrity_failed(error.where)
-            problem = damaged(exchange, error)
+            problem = self._damaged(exchange, error)
         except (ConnectionError, CancelledError):
             exchange.status = exchange.status or CLIENT_GONE
             exchange.detail = exchange.detail or why_gone(exchange.http)
@@ -124,6 +123,11 @@ class Pipeline:
             exchange.reply.break_off()
             raise ConnectionResetError("the answer could not be finished")
         return await refuse(exchange, problem)
+
+    def _damaged(self, exchange: Exchange, error: IntegrityError) -> S3Error:
+        """Count and log a stored object that failed verification."""
+        self._metrics.integrity_failed(error.where)
+        return damaged(exchange, error)
 
     async def _walk(self, exchange: Exchange) -> web.StreamResponse:
         request = self._receive(exchange)

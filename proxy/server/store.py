@@ -69,6 +69,10 @@ class Store:
             # Stores without tags may answer with the object itself.
             raise S3Error("ServiceUnavailable", detail=f"the upstream's object tags cannot be read: {error}") from error
 
+    async def tags_of(self, bucket: str, key: str, version_id: str) -> Tags:
+        """Return the tags of an object that is copied."""
+        return await self.tags(Target(bucket, key, version_id or None))
+
     async def get(self, bucket: str, key: str) -> bytes | None:
         """Return a small object of the proxy's own, None if there is none."""
         status, body = await self._errand("GET", bucket, key)

@@ -47,3 +47,14 @@ def conditions(headers: Headers) -> Mapping[str, str]:
     """Return the conditions on ETags as the store knows them."""
     found = ((name, headers.joined(name)) for name in _ETAGS)
     return {name: map_etags(value, unmark_etag) for name, value in found if value is not None}
+
+
+_SOURCE = "x-amz-copy-source-"
+_SOURCE_CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+
+
+def source_conditions(headers: Headers) -> dict[str, str]:
+    """Return the conditions on a copy's source as those of a request for it."""
+    found = {**{name: headers.joined(_SOURCE + name) for name in _SOURCE_CONDITIONS}}
+    translated = conditions(headers)
+    return {name: translated.get(_SOURCE + name, value) for name, value in found.items() if value is not None}

@@ -33,11 +33,11 @@ from proxy.server.upstream import UpstreamAnswer
 class Reader:
     """Answers for stored objects."""
 
-    def __init__(self, store: Store, capsules: Capsules, answers: Answers) -> None:
+    def __init__(self, store: Store, capsules: Capsules, answers: Answers, manifests: Manifests) -> None:
         self._store = store
         self._capsules = capsules
         self._answers = answers
-        self._manifests = Manifests(store, capsules)
+        self._manifests = manifests
         self._multipart = MultipartReader(self._manifests, capsules, answers)
 
     async def get(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:

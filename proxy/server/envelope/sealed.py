@@ -20,11 +20,16 @@ from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.request import S3Request
 from proxy.server.answers import Answers
 from proxy.server.envelope.completing import Completer
+from proxy.server.envelope.copying import Copier
 from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.listing import Lister
+from proxy.server.envelope.manifests import Manifests
+from proxy.server.envelope.part_copies import PartCopies
+from proxy.server.envelope.part_copying import PartCopier
 from proxy.server.envelope.part_list import PartList
 from proxy.server.envelope.reading import Reader
+from proxy.server.envelope.sources import Damaged, Sources
 from proxy.server.envelope.upload_keys import VALUE, UploadKeys
 from proxy.server.envelope.uploading import Uploader
 from proxy.server.envelope.writing import Writer
@@ -59,7 +64,16 @@ _UNTOUCHED = frozenset(
 _LISTINGS = frozenset({"uploads", "versions"})
 _UPLOADS_ONLY_OURS = frozenset({"AbortMultipartUpload", "ListParts"})
 _MAY_BE_OURS = (
-    frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "UploadPart", "CompleteMultipartUpload"})
+    frozenset(
+        {
+            "ListObjects",
+            "ListObjectsV2",
+            "ListObjectVersions",
+            "UploadPart",
+            "CompleteMultipartUpload",
+            "UploadPartCopy",
+        }
+    )
     | _UPLOADS_ONLY_OURS
 )
 _NO_KEYS: Mapping[str, str] = MappingProxyType({})
@@ -71,9 +85,16 @@ class SealedBuckets:
     """Takes over the operations on buckets in envelope mode."""
 
     def __init__(
-        self, store: Store, capsules: Capsules, answers: Answers, uploads: Uploads, seal: Callable[[], StateSeal]
+        self,
+        store: Store,
+        capsules: Capsules,
+        answers: Answers,
+        uploads: Uploads,
+        seal: Callable[[], StateSeal],
+        damaged: Damaged,
     ) -> None:
-        reader, writer = Reader(store, capsules, answers), Writer(store, capsules, answers)
+        manifests = Manifests(store, capsules)
+        reader, writer = Reader(store, capsules, answers, manifests), Writer(store, capsules, answers)
         self._store = store
         self._answers = answers
         lister = Lister(store, reader, answers)
@@ -81,9 +102,13 @@ class SealedBuckets:
         uploader = Uploader(store, capsules, answers, uploads, upload_keys)
         part_list = PartList(store, answers, uploads, upload_keys)
         completer = Completer(store, capsules, answers, uploads, upload_keys, part_list, lister)
+        sources = Sources(store, capsules, manifests, damaged)
+        copier = Copier(store, capsules, answers, sources, PartCopies(store, manifests))
+        part_copier = PartCopier(store, capsules, sources, uploads, upload_keys)
         self._handlers: Mapping[str, Handler] = {
             "AbortMultipartUpload": uploader.abort,
             "CompleteMultipartUpload": completer.complete,
+            "CopyObject": copier.copy,
             "CreateMultipartUpload": uploader.create,
             "DeleteObject": self._delete,
             "GetObject": reader.get,
@@ -96,6 +121,7 @@ class SealedBuckets:
             "PostObject": writer.put,
             "PutObject": writer.put,
             "UploadPart": uploader.part,
+            "UploadPartCopy": part_copier.copy,
         }
 
     def handler(self, exchange: Exchange, request: S3Request) -> Handler | None:
@@ -106,6 +132,9 @@ class SealedBuckets:
         if not self.concerns(exchange, request):
             return self._keeps_own(exchange, request)
         operation = request.operation
+        continues = operation.name in CONTINUES and is_sealed(exchange.rules, request.bucket or "")
+        if continues and (exchange.upload is None or VALUE not in exchange.upload.envelope):
+            raise S3Error("NoSuchUpload", close=True)
         handler = self._handlers.get(operation.name)
         if handler is None and not _is_untouched(request):
             raise S3Error("NotImplemented", f"{operation.name} is not supported on encrypted buckets.", close=True)

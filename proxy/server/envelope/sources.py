@@ -1,0 +1,177 @@
+"""The plaintext of stored objects as a stream, for copies that have to go through the proxy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from proxy.envelope.capsule import Kind
+from proxy.envelope.frames import Buffer
+from proxy.envelope.ranges import plan_parts, span
+from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
+from proxy.envelope.sizes import SEGMENT_HEADER
+from proxy.envelope.spans import SpansOpener
+from proxy.errors import IntegrityError, S3Error
+from proxy.forward import AuthorizedRequest, Step
+from proxy.s3.copy_source import CopySource
+from proxy.s3.headers import Headers
+from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.fields import source_conditions
+from proxy.server.envelope.keys import Capsules, Place
+from proxy.server.envelope.manifests import Manifests
+from proxy.server.envelope.passage import opened
+from proxy.server.exchange import Exchange
+from proxy.server.store import Store
+from proxy.server.upstream import UpstreamAnswer
+
+Damaged = Callable[[Exchange, IntegrityError], S3Error]
+_NO_HEADERS = Headers()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The object that a copy reads, as far as its head tells."""
+
+    place: Place
+    version: str
+    found: Found
+    headers: Headers
+    """The fields of the answer, concealed."""
+    envelope: Envelope | None
+    """None for an object stored without encryption."""
+    size: int
+    """Of the plaintext."""
+    query: tuple[tuple[str, str], ...] = field(default=())
+
+
+class Sources:
+    """Looks at sources, and reads them."""
+
+    def __init__(self, store: Store, capsules: Capsules, manifests: Manifests, damaged: Damaged) -> None:
+        self._store = store
+        self._capsules = capsules
+        self._manifests = manifests
+        self._damaged = damaged
+
+    async def look(self, exchange: Exchange, authorized: AuthorizedRequest, source: CopySource) -> Source:
+        """Return what is to be copied; raises `S3Error` as a copy would: NoSuchKey, PreconditionFailed."""
+        place = self._capsules.place(exchange, source.bucket, source.key)
+        query = (("versionId", source.version_id),) if source.version_id else ()
+        conditions = source_conditions(authorized.request.headers)
+        step = Step("HEAD", source.bucket, source.key, query, conditions)
+        answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
+        found = conceal(answer)
+        answer.close()
+        if answer.status in (304, 412):
+            raise S3Error("PreconditionFailed")
+        if answer.status == 404:
+            raise S3Error("NoSuchKey")
+        if answer.status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to a look at the source")
+        encryption = exchange.rules.config.bucket(source.bucket).encryption
+        version = source.version_id or answer.headers.joined("x-amz-version-id") or ""
+        version = "" if version == "null" and source.version_id is None else version
+        if found.value is None or encryption.mode != "envelope":
+            if encryption.mode == "envelope" and not encryption.read_plaintext:
+                raise IntegrityError("unmarked", "the source is not encrypted, as its bucket demands")
+            return Source(place, version, found, answer.headers, None, found.size, query)
+        envelope = parse_envelope(found.value)
+        if envelope.kind is Kind.SINGLE:
+            size = plain_size_of_body(found.size)
+        else:
+            known = await self._manifests.find(exchange, authorized, place, version, envelope, found)
+            size = known.manifest.plain_size
+        return Source(place, version, found, answer.headers, envelope, size, query)
+
+    async def read(
+        self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, first: int, last: int
+    ) -> AsyncIterator[Buffer]:
+        """Yield bytes `first..last` of the plaintext; raises `S3Error` for whatever is wrong with them."""
+        if last < first:
+            await self._verify_empty(exchange, authorized, source)
+            return
+        answers: list[UpstreamAnswer] = []
+        try:
+            async for piece in self._pieces(exchange, authorized, source, first, last, answers):
+                yield piece
+        except IntegrityError as error:
+            raise self._damaged(exchange, error) from error
+        finally:
+            for answer in answers:
+                answer.close()
+
+    async def _pieces(
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        source: Source,
+        first: int,
+        last: int,
+        answers: list[UpstreamAnswer],
+    ) -> AsyncIterator[Buffer]:
+        async def ask(start: int, size: int) -> tuple[UpstreamAnswer, int]:
+            answer, skip = await self._stretch(exchange, authorized, source, start, size)
+            answers.append(answer)
+            return answer, skip
+
+        if source.envelope is None:
+            answer, skip = await ask(first, last - first + 1)
+            async for piece in opened(answer, _AsItIs(), skip, last - first + 1):
+                yield piece
+        elif source.envelope.kind is Kind.SINGLE:
+            keys = await self._capsules.open(exchange, source.place, source.envelope.capsule, _NO_HEADERS)
+            frames = span(first, last, source.size)
+            opener = frames.opener(open_body_header(source.envelope.body_header, keys), allocate=bytearray)
+            answer, skip = await ask(frames.stored_start, frames.stored_size)
+            async for piece in opened(answer, opener, skip, frames.stored_size):
+                yield piece
+        else:
+            known = await self._manifests.find(
+                exchange, authorized, source.place, source.version, source.envelope, source.found
+            )
+            plans = plan_parts(known.manifest, first, last)
+            parts = SpansOpener(plans, known.keys, known.part_keys, allocate=bytearray)
+            if parts.lacks_key:
+                start = plans[0].header_start
+                extent = f"{start}-{start + SEGMENT_HEADER - 1}"
+                parts.learn(
+                    await self._manifests.stored(
+                        exchange, authorized, source.place, source.version, source.found, extent
+                    )
+                )
+            answer, skip = await ask(parts.start, parts.size)
+            async for piece in opened(answer, parts, skip, parts.size):
+                yield piece
+
+    async def _stretch(
+        self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, start: int, size: int
+    ) -> tuple[UpstreamAnswer, int]:
+        """Ask for stored bytes of a source as long as it is the same; return the answer and what to skip of it."""
+        extent = f"{start}-{start + size - 1}"
+        answer = await self._manifests.ranged(
+            exchange, authorized, source.place, source.version, source.found.etag, extent
+        )
+        here = conceal(answer)
+        if answer.status in (404, 412):
+            answer.close()
+            raise S3Error("PreconditionFailed", detail="the source was replaced while it was copied")
+        skip = start - here.start
+        if answer.status not in (200, 206) or skip < 0 or skip + size > here.length:
+            answer.close()
+            raise IntegrityError("range", "the backend answered with another range than it was asked for")
+        return answer, skip
+
+    async def _verify_empty(self, exchange: Exchange, authorized: AuthorizedRequest, source: Source) -> None:
+        """Open what an empty object has of keys: a copy of it is a use of its key as well."""
+        if source.envelope is not None:
+            await self._capsules.open(exchange, source.place, source.envelope.capsule, _NO_HEADERS)
+
+
+class _AsItIs:
+    """Opens what was never sealed."""
+
+    def feed(self, stored: Buffer) -> Buffer:
+        return stored
+
+    def finish(self) -> None:
+        return None
