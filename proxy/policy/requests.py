@@ -183,12 +183,14 @@ def _callers(
 
 def _concerns(clause: Clause, caller: Caller) -> bool:
     principals = clause.statement.principals
-    if not all(condition.holds(caller.context) for condition in clause.tied):
-        return False
-    if clause.file is None or principals is None:
-        return clause.file is None or not caller.principal.anonymous
-    grade = principals.grade(caller.principal)
-    return bool(grade) if clause.grade is None else grade is clause.grade
+    if clause.file is None:
+        named = True
+    elif principals is None:
+        named = not caller.principal.anonymous
+    else:
+        grade = principals.grade(caller.principal)
+        named = bool(grade) if clause.grade is None else grade is clause.grade
+    return named and all(condition.holds(caller.context) for condition in clause.tied)
 
 
 def _actions(table: ClauseTable, axes: Sequence[Axis], key: bool, possible: bool) -> tuple[ActionClass, ...]:
