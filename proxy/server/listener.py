@@ -15,7 +15,7 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
@@ -129,12 +129,13 @@ class S3Connection(RequestHandler):
         session = transport.get_extra_info("ssl_object")
         tls = session.version() if isinstance(session, (ssl.SSLObject, ssl.SSLSocket)) else None
         self.connection = connect(str(peer[0]) if peer else "", tls)
-        if self._listener.is_full and isinstance(transport, asyncio.WriteTransport):
+        if self._listener.is_full:
             # Never was a connection to aiohttp: nothing to clean up.
             self._listener.turned_away()
             error = S3Error("SlowDown", headers={"Retry-After": "1"})
-            transport.write(_written(error, secrets.token_hex(8).upper()))
-            transport.close()
+            refused = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses
+            refused.write(_written(error, secrets.token_hex(8).upper()))
+            refused.close()
             return
         super().connection_made(transport)
 

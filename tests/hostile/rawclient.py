@@ -67,7 +67,11 @@ class RawClient:
         if buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(SECONDS)
-        self.socket.connect((parts.hostname or "", parts.port or 80))
+        try:
+            self.socket.connect((parts.hostname or "", parts.port or 80))
+        except OSError:
+            self.socket.close()
+            raise
         self.data = b""
         self.closed = False
 
