@@ -46,7 +46,7 @@ docs: $(VENV)/stamp-test
 bench: $(VENV)/stamp-test
 	$(BIN)/python bench/evaluation.py
 	$(BIN)/python bench/envelope.py
-	$(BIN)/python bench/proxy.py --write
+	$(BIN)/python bench/throughput.py --write
 
 soak: $(VENV)/stamp-test
 	$(BIN)/python bench/soak.py

@@ -1,7 +1,7 @@
 """What this proxy costs, beside nginx and a bare aiohttp proxy, in one run.
 
 Absolute figures belong to the machine and the minute; the ratios within one run are what counts.
-Writes `docs/benchmarks/proxy.json` and the table in `docs/benchmarks/proxy.md`.
+Writes `docs/benchmarks/throughput.json` and the table in `docs/benchmarks/throughput.md`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def main() -> None:
     if arguments.write:
         folder = ROOT / "docs/benchmarks"
         folder.mkdir(exist_ok=True)
-        (folder / "proxy.json").write_text(json.dumps(report, indent=1) + "\n")
-        (folder / "proxy.md").write_text(table)
+        (folder / "throughput.json").write_text(json.dumps(report, indent=1) + "\n")
+        (folder / "throughput.md").write_text(table)
 
 
 def measure(targets: dict[str, Running], folder: Path, seconds: float, rounds: int) -> dict[str, object]:
