@@ -1,0 +1,114 @@
+"""A client's body is read piece by piece, patiently but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+
+from proxy.errors import S3Error
+from proxy.server.body import ClientBody
+
+
+class Stream:
+    """A body that arrives in pieces; an exception among them is raised, None never arrives."""
+
+    def __init__(self, *pieces: bytes | Exception | None) -> None:
+        self.pieces = list(pieces)
+
+    def at_eof(self) -> bool:
+        return not self.pieces
+
+    async def readany(self) -> bytes:
+        piece = self.pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        if piece is None:
+            await asyncio.sleep(60)
+        return piece or b""
+
+
+class Http:
+    def __init__(self, *pieces: bytes | Exception | None, expects: bool = False) -> None:
+        self.content = Stream(*pieces)
+        self.headers = {"Expect": "100-Continue"} if expects else {}
+        self.transport: Any = self
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def body(self, idle_seconds: float = 5) -> ClientBody:
+        return ClientBody(cast("web.BaseRequest", self), idle_seconds)
+
+
+class Upper:
+    """A machine that says what it was asked."""
+
+    def __init__(self, problem: S3Error | None = None) -> None:
+        self.problem = problem
+
+    def feed(self, data: Any) -> list[Any]:
+        return [bytes(data).upper()]
+
+    def finish(self) -> list[Any]:
+        if self.problem is not None:
+            raise self.problem
+        return [b"!"]
+
+
+async def test_a_body_is_counted_while_it_is_read() -> None:
+    body = Http(b"hello ", b"world").body()
+    assert [await body.read() for _ in range(3)] == [b"hello ", b"world", b""]
+    assert body.received == 11
+
+
+async def test_a_client_that_asks_first_is_answered_by_the_first_read_and_only_once() -> None:
+    http = Http(b"a", b"b", expects=True)
+    body = http.body()
+    assert http.written == b""
+    await body.read()
+    await body.read()
+    assert http.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def test_nobody_is_answered_who_is_gone() -> None:
+    http = Http(b"a", expects=True)
+    http.transport = None
+    with pytest.raises(ConnectionResetError):
+        await http.body().read()
+
+
+async def test_a_whole_body_has_a_limit() -> None:
+    assert await Http(b"12345", b"67890").body().read_all(10) == b"1234567890"
+    with pytest.raises(S3Error, match="MaxMessageLengthExceeded") as caught:
+        await Http(b"12345", b"67890").body().read_all(9)
+    assert caught.value.close
+
+
+async def test_a_client_that_sends_nothing_is_told_so() -> None:
+    with pytest.raises(S3Error, match="RequestTimeout") as caught:
+        await Http(b"a", None).body(0.01).read_all(100)
+    assert caught.value.close
+
+
+async def test_broken_framing_is_an_incomplete_body() -> None:
+    with pytest.raises(S3Error, match="IncompleteBody"):
+        await Http(web.HTTPException()).body().read()
+
+
+async def test_a_lost_connection_stays_one() -> None:
+    with pytest.raises(ConnectionResetError):
+        await Http(ConnectionResetError()).body().read()
+
+
+async def test_a_machine_gets_everything_and_has_the_last_word() -> None:
+    body = Http(b"hello ", b"world").body()
+    assert [bytes(piece) async for piece in body.through(Upper())] == [b"HELLO ", b"WORLD", b"!"]
+    body = Http(b"hello").body()
+    pieces = body.through(Upper(S3Error("BadDigest")))
+    assert bytes(await anext(pieces)) == b"HELLO"
+    with pytest.raises(S3Error, match="BadDigest"):
+        await anext(pieces)
