@@ -10,6 +10,7 @@ JSON is read through the same door, since YAML's flow style contains it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +24,8 @@ from proxy.errors import ConfigError
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value]"
 DocPath: TypeAlias = tuple[str | int, ...]
+
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -133,11 +136,17 @@ def _decode(source: str | bytes, file: str) -> str:
         raise _error(file, "", Span(file), f"the file is larger than {MAX_BYTES} bytes")
     text = source if isinstance(source, str) else _utf8(source, file)
     # PyYAML would reject these with a character offset only; find the line ourselves.
-    for number, line in enumerate(text.splitlines(), 1):
-        for column, char in enumerate(line, 1):
-            if char < " " and char != "\t":
-                raise _error(file, text, Span(file, number, column), f"control character U+{ord(char):04X}")
+    found = _UNREADABLE.search(text)
+    if found:
+        before = text[: found.start()]
+        line_start = max(before.rfind("\n"), before.rfind("\r")) + 1
+        span = Span(file, len(before[:line_start].splitlines()) + 1, found.start() - line_start + 1)
+        raise _error(file, text, span, f"{_kind(found[0])} U+{ord(found[0]):04X}")
     return text
+
+
+def _kind(char: str) -> str:
+    return "control character" if char < " " else "half a surrogate pair"
 
 
 def _utf8(source: bytes, file: str) -> str:

@@ -13,7 +13,18 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import proxy
-from proxy.cli import demo, policy_diff, policy_lint, policy_prove, policy_test, rule, schema, serve
+from proxy.cli import (
+    demo,
+    policy_diff,
+    policy_explain,
+    policy_lint,
+    policy_prove,
+    policy_simulate,
+    policy_test,
+    rule,
+    schema,
+    serve,
+)
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.errors import ConfigError
@@ -23,6 +34,8 @@ COMMANDS: tuple[Command, ...] = (
     demo.COMMAND,
     policy_lint.COMMAND,
     policy_test.COMMAND,
+    policy_explain.COMMAND,
+    policy_simulate.COMMAND,
     policy_diff.COMMAND,
     policy_prove.COMMAND,
     rule.COMMAND,

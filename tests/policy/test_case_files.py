@@ -14,9 +14,10 @@ from jsonschema import Draft7Validator
 
 from proxy import yamldoc
 from proxy.errors import ConfigError
-from proxy.policy.case_files import ENDINGS, Shelf, load_cases, parse_cases, test_files
+from proxy.policy.case_files import ENDINGS, load_cases, parse_cases, test_files
 from proxy.policy.cases import EXPECTATIONS
 from proxy.policy.written import Direct, Http
+from proxy.policy.written_file import Shelf
 from proxy.schemas import load_schema
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +168,8 @@ def test_the_schema_knows_the_same_words() -> None:
 @given(
     st.recursive(
         st.one_of(
-            st.text(max_size=8), st.sampled_from(["s3:GetObject", "anonymous", "allow", "arn:aws:s3:::b/k", "/b"])
+            st.text(st.characters(exclude_characters="/."), max_size=8),
+            st.sampled_from(["s3:GetObject", "anonymous", "allow", "arn:aws:s3:::b/k"]),
         ),
         lambda inner: st.one_of(
             st.lists(inner, max_size=3),
