@@ -14,7 +14,12 @@ from collections.abc import Iterable, Sequence
 
 import proxy
 from proxy.cli import (
+    audit_export,
+    audit_query,
+    audit_verify,
     demo,
+    keys_create,
+    keys_list,
     policy_diff,
     policy_explain,
     policy_lint,
@@ -38,12 +43,18 @@ COMMANDS: tuple[Command, ...] = (
     policy_simulate.COMMAND,
     policy_diff.COMMAND,
     policy_prove.COMMAND,
+    keys_create.COMMAND,
+    keys_list.COMMAND,
+    audit_query.COMMAND,
+    audit_export.COMMAND,
+    audit_verify.COMMAND,
     rule.COMMAND,
     schema.COMMAND,
 )
 
 # The first words of commands that have a space in their name.
 GROUPS = {
+    "audit": "read the trail of key use",
     "keys": "work with encryption keys",
     "policy": "work with policies, without a server",
 }

@@ -29,7 +29,7 @@ from proxy.config.secrets import Secret
 MIN_SECRET = 32
 _COMMON = frozenset({"type", "aliases", "enabled", "policy"})
 _VERSION_HELP = {
-    "aes": 'write `material: "${env:NAME}"` with base64 of 32 bytes: openssl rand -base64 32',
+    "aes": 'write `material: "${env:NAME}"` with base64 of 32 bytes; `s3warden keys create` makes one',
     "rsa": 'write `public: "${file:public.pem}"`, and `private:` where objects are to be read',
     "pkcs11": "write `label: NAME`, the label of the key in the token",
 }
