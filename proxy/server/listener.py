@@ -133,7 +133,7 @@ class S3Connection(RequestHandler):
             # Never was a connection to aiohttp: nothing to clean up.
             self._listener.turned_away()
             error = S3Error("SlowDown", headers={"Retry-After": "1"})
-            refused = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses
+            refused = cast("asyncio.Transport", transport)  # uvloop's transports are no subclasses
             refused.write(_written(error, secrets.token_hex(8).upper()))
             refused.close()
             return

