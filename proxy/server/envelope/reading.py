@@ -131,7 +131,7 @@ class Reader:
                 return await self._answers.reply(exchange, authorized, answer)
             place = self._place(exchange, authorized)
             if found.value is None:
-                self._admit_plain(exchange, place)
+                self.admit_plain(exchange, place)
                 return await relay(exchange, answer)
             envelope = parse_envelope(found.value)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
@@ -215,7 +215,7 @@ class Reader:
         self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None, answer: UpstreamAnswer
     ) -> web.StreamResponse:
         """Answer with an object that was stored without encryption, where the bucket allows that."""
-        self._admit_plain(exchange, self._place(exchange, authorized))
+        self.admit_plain(exchange, self._place(exchange, authorized))
         if wanted is None:
             return await relay(exchange, answer)
         answer.close()
@@ -240,7 +240,8 @@ class Reader:
     async def _describe(self, asking: Asking, envelope: Envelope) -> Fields:
         return await self._capsules.describe(asking.exchange, asking.place, envelope.capsule)
 
-    def _admit_plain(self, exchange: Exchange, place: Place) -> None:
+    def admit_plain(self, exchange: Exchange, place: Place) -> None:
+        """Raise `IntegrityError` unmarked unless the bucket serves objects that are not encrypted."""
         if not exchange.rules.config.bucket(place.bucket).encryption.read_plaintext:
             raise IntegrityError("unmarked", "the object is not encrypted, as its bucket demands")
 

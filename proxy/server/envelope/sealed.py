@@ -19,6 +19,7 @@ from proxy.rewrite import MAKES_OBJECT
 from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.request import S3Request
 from proxy.server.answers import Answers
+from proxy.server.envelope.attributes import Attributes
 from proxy.server.envelope.completing import Completer
 from proxy.server.envelope.copying import Copier
 from proxy.server.envelope.fields import stored_fields
@@ -112,6 +113,7 @@ class SealedBuckets:
             "CreateMultipartUpload": uploader.create,
             "DeleteObject": self._delete,
             "GetObject": reader.get,
+            "GetObjectAttributes": Attributes(reader, manifests, capsules, answers).get,
             "HeadObject": reader.head,
             "ListMultipartUploads": lister.list,
             "ListObjects": lister.list,

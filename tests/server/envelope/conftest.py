@@ -122,6 +122,7 @@ def sealed_proxy(
     endpoint: str = "",
     keys: str = "",
     key_options: str = "",
+    swap_keys: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Iterator[Sealed]:
     """Run a proxy with encrypted buckets; `command` is what Python runs in its place."""
@@ -139,8 +140,8 @@ def sealed_proxy(
             endpoint=endpoint or store.endpoint,
             payload=payload,
             account=ACCOUNT,
-            key=base64.b64encode(KEY).decode(),
-            other=base64.b64encode(OTHER_KEY).decode(),
+            key=base64.b64encode(OTHER_KEY if swap_keys else KEY).decode(),
+            other=base64.b64encode(KEY if swap_keys else OTHER_KEY).decode(),
             extra=extra,
             keys=keys,
             key_options=key_options,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
+import zlib
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -262,3 +264,21 @@ def test_versioned_buckets_keep_no_trace_of_an_upload(sealed: Sealed, bucket: st
         for row in sealed.client.list_object_versions(Bucket=bucket)["Versions"]
     ]
     assert sorted(bodies) == [b"one", b"two"]
+
+
+def test_attributes_are_those_of_the_plaintext(sealed: Sealed, large: tuple[str, bytes, dict[int, bytes]]) -> None:
+    bucket, body, parts = large
+    names = ["ETag", "ObjectParts", "ObjectSize", "StorageClass", "Checksum"]
+    found = sealed.client.get_object_attributes(Bucket=bucket, Key="key", ObjectAttributes=names)
+    etag = sealed.client.head_object(Bucket=bucket, Key="key")["ETag"].strip('"')
+    assert (found["ETag"], found["ObjectSize"], found["StorageClass"]) == (etag, len(body), "STANDARD")
+    assert found["ObjectParts"]["TotalPartsCount"] == len(parts)
+    sealed.client.put_object(Bucket=bucket, Key="one", Body=b"text", ChecksumCRC32=CRC)
+    found = sealed.client.get_object_attributes(Bucket=bucket, Key="one", ObjectAttributes=names)
+    assert (found["ObjectSize"], found["Checksum"]["ChecksumCRC32"]) == (4, CRC)
+    assert found["ETag"].endswith("-0")
+    missing = {"Bucket": bucket, "Key": "none", "ObjectAttributes": names}
+    assert refused(sealed.client.get_object_attributes, **missing)[0] == 404
+
+
+CRC = b64encode(zlib.crc32(b"text").to_bytes(4, "big")).decode()
