@@ -10,6 +10,7 @@ from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.diagnostics import render_all
 from proxy.errors import ConfigError
+from proxy.server.checks import check_policies
 from proxy.server.rules import Rules, load_rules
 
 
@@ -36,16 +37,17 @@ def check(path: Path) -> int:
         return Exit.ERROR
     try:
         rules = load_rules(path)
+        tests = check_policies(rules)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return Exit.BAD_NEWS
     if rules.config.warnings:
         print(render_all(rules.config.warnings), file=sys.stderr)
-    print(f"{path}: {_summary(rules)}")
+    print(f"{path}: {_summary(rules, tests)}")
     return Exit.CLEAN
 
 
-def _summary(rules: Rules) -> str:
+def _summary(rules: Rules, tests: int) -> str:
     identities = rules.config.identities
     keys = sum(len(identity.access_keys) for identity in identities)
     statements = sum(len(policy.statements) for policy in rules.bucket_policies.files)
@@ -54,6 +56,7 @@ def _summary(rules: Rules) -> str:
         "access keys": keys,
         "bucket policies": len(rules.bucket_policies.files),
         "statements": statements,
+        "policy tests": tests,
         "warnings": len(rules.config.warnings),
     }
     return f"ok ({', '.join(f'{name}: {count}' for name, count in counted.items())}), revision {rules.revision[:12]}"
@@ -64,6 +67,6 @@ COMMAND = Command(
     "run the proxy",
     configure,
     run,
-    "Run the proxy until SIGTERM or SIGINT. With --check, load configuration and policies, say what is wrong, "
-    "and exit: 0 valid, 1 invalid, 2 when the file cannot be read.",
+    "Run the proxy until SIGTERM or SIGINT. With --check, load configuration and policies, look for errors of lint, "
+    "run the policies' tests, say what is wrong, and exit: 0 valid, 1 invalid, 2 when the file cannot be read.",
 )

@@ -29,6 +29,7 @@ from proxy.keys.registry import build_ring
 from proxy.server import descriptors
 from proxy.server.audit import AuditSink, DecisionLog, DecisionRecord
 from proxy.server.audit_trail import AuditTrail, NoTrail
+from proxy.server.checks import check_policies
 from proxy.server.control import Control
 from proxy.server.credentials import LOOK_SECONDS, UpstreamCredentials
 from proxy.server.envelope.keys import Capsules
@@ -92,7 +93,9 @@ class S3Worker:
         self._store = Store(self._upstream, forwarder, self._metrics, self._clock)
         self._tls = _server_tls(rules.config)
         self._log = self._open_log(rules.config)
-        self._reloader = Reloader(lambda: load_rules(path), rules, self._metrics, steps=[self._adopt])
+        self._reloader = Reloader(
+            lambda: load_rules(path), rules, self._metrics, checks=[check_policies], steps=[self._adopt]
+        )
         self._seal = self._state_seal(rules.config)
         self._ring = build_ring(rules.config, self._metrics.key_used)
         self._trail = self._open_trail(rules.config)

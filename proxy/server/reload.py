@@ -79,7 +79,7 @@ class Reloader(Generic[S]):
         first: S,
         counter: ReloadCounter,
         *,
-        checks: Sequence[Callable[[S], None]] = (),
+        checks: Sequence[Callable[[S], object]] = (),
         steps: Sequence[Callable[[S], None]] = (),
     ) -> None:
         self.current = first

@@ -19,7 +19,7 @@ from proxy.config import Config, load_config
 from proxy.diagnostics import Diagnostic
 from proxy.errors import ConfigError
 from proxy.identity import Identities, Identity
-from proxy.policy.document import Kind, Statement
+from proxy.policy.document import Kind, PolicyFile, Statement
 from proxy.policy.index import NO_POLICIES, PolicyGroup
 from proxy.policy.principals import Principal
 from proxy.policy.store import PolicySet, load_policies
@@ -75,6 +75,13 @@ class Rules:
     _identities_read_encryption: bool
     _callers: Mapping[str, Caller] = field(repr=False)
     labels: StatementLabels = field(default_factory=StatementLabels, repr=False)
+
+    @property
+    def policies(self) -> tuple[PolicyFile, ...]:
+        """All policies, each once: of buckets, of identities, of keys."""
+        groups = (*(caller.policies for caller in self._callers.values()), *self.key_policies.values())
+        files = (*self.bucket_policies.files, *(file for group in groups for file in group.files))
+        return tuple({file.file: file for file in files}.values())
 
     def reads_encryption(self, bucket: str) -> bool:
         """Tell whether any policy in play looks at what S3 takes at the creation of an upload only.

@@ -1,0 +1,89 @@
+"""New policies come into force only without errors of lint and with all their tests passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.cli.main import main
+from proxy.errors import ConfigError
+from proxy.server.checks import check_policies
+from proxy.server.rules import load_rules
+
+CONFIG = """
+upstream: {endpoint: "http://127.0.0.1:1", credentials: {access_key_id: AKIA, secret_access_key: s}}
+owner: "123456789012"
+identities:
+  - arn: arn:aws:iam::123456789012:user/alice
+    access_keys: [{id: AKIAALICE, secret: s}]
+    policies: [alice.yaml]
+policies: [buckets]
+"""
+ALICE = 'Version: "2012-10-17"\nStatement: {Sid: All, Effect: Allow, Action: "s3:*", Resource: "*"}\n'
+DENY = """\
+Version: "2012-10-17"
+Statement:
+  - Sid: Encrypted
+    Effect: Deny
+    Principal: "*"
+    Action: s3:PutObject
+    Resource: arn:aws:s3:::hr-data/*
+    Condition: {StringNotEquals: {s3:x-amz-server-side-encryption: %s}}
+"""
+TEST = "defaults: {principal: anonymous}\ntests:\n  - {http: {method: PUT, path: /hr-data/k}, expect: %s}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "buckets").mkdir()
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "alice.yaml").write_text(ALICE)
+    (tmp_path / "buckets" / "hr.yaml").write_text(DENY % "AES256")
+    (tmp_path / "buckets" / "hr.test.yaml").write_text(TEST % "deny")
+    return tmp_path
+
+
+def check(folder: Path) -> int:
+    return check_policies(load_rules(folder / "config.yaml", {}))
+
+
+def test_policies_without_errors_whose_tests_pass_are_fine(folder: Path) -> None:
+    assert check(folder) == 1
+
+
+def test_a_test_beside_an_identity_s_policy_counts_as_well(folder: Path) -> None:
+    test = "tests: [{principal: 'arn:aws:iam::123456789012:user/alice', action: s3:GetObject, "
+    (folder / "alice.test.yaml").write_text(test + "resource: 'arn:aws:s3:::hr-data/k', expect: deny}]")
+    with pytest.raises(ConfigError, match=r"alice\.test\.yaml:1:9: error failed-expectation .*got allow by `All`"):
+        check(folder)
+
+
+def test_an_error_of_lint_and_a_failed_test_are_told_together(folder: Path) -> None:
+    (folder / "buckets" / "hr.yaml").write_text(DENY % "AES-256")
+    (folder / "buckets" / "hr.test.yaml").write_text(TEST % "allow")
+    with pytest.raises(ConfigError) as caught:
+        check(folder)
+    text = str(caught.value)
+    assert "error S3W074" in text
+    assert "expected allow, got explicit_deny by `Encrypted`" in text
+
+
+def test_a_warning_of_lint_is_no_reason(folder: Path) -> None:
+    (folder / "buckets" / "hr.yaml").write_text((DENY % "AES256").replace('Version: "2012-10-17"\n', ""))
+    assert check(folder) == 1
+
+
+def test_a_broken_test_file_is_told_with_its_place(folder: Path) -> None:
+    (folder / "buckets" / "hr.test.yaml").write_text("tests: [")
+    with pytest.raises(ConfigError, match=r"hr\.test\.yaml:2:1: error invalid-yaml"):
+        check(folder)
+
+
+def test_serve_check_runs_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["serve", "--check", "--config", str(folder / "config.yaml")]
+    assert main(command) == 0
+    assert "policy tests: 1" in capsys.readouterr().out
+    (folder / "buckets" / "hr.test.yaml").write_text(TEST % "allow")
+    assert main(command) == 1
+    assert "hr.test.yaml:3:5: error failed-expectation" in capsys.readouterr().err
