@@ -64,4 +64,4 @@ def test_the_example_is_valid_as_it_ships(monkeypatch: pytest.MonkeyPatch, capsy
     for name in ("UPSTREAM_ACCESS_KEY", "UPSTREAM_SECRET", "ALICE_SECRET", "BACKUP_SECRET"):
         monkeypatch.setenv(name, "value")
     assert check(Path(__file__).parents[2] / "config.example.yaml") == 0
-    assert "bucket policies: 1, statements: 2, warnings: 0" in capsys.readouterr().out
+    assert "bucket policies: 1, statements: 2, policy tests: 8, warnings: 0" in capsys.readouterr().out
