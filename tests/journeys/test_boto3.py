@@ -256,6 +256,25 @@ def test_an_upload_that_is_given_up_leaves_nothing_of_the_proxys(journey: Journe
     assert journey.forgotten("strict")
 
 
+def test_what_the_proxy_keeps_is_not_listed(journey: Journey) -> None:
+    of = {"Bucket": "strict", "Key": "under way"}
+    for name in ("listed/a", "listed/b"):
+        journey.s3.put_object(Bucket="strict", Key=name, Body=b"x", ServerSideEncryption="AES256")
+    upload_id = journey.s3.create_multipart_upload(**of, ServerSideEncryption="AES256")["UploadId"]
+    assert journey.state("strict")
+    for operation in ("list_objects_v2", "list_objects"):
+        for size in (1, 1000):
+            pages = journey.s3.get_paginator(operation).paginate(
+                Bucket="strict", PaginationConfig={"PageSize": size}, Delimiter="/"
+            )
+            shown = [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
+            assert ".s3w/" not in shown
+            assert "listed/" in shown
+    assert not [key for key in journey.listed("strict") if key.startswith(".s3w/")]
+    journey.s3.abort_multipart_upload(**of, UploadId=upload_id)
+    assert journey.forgotten("strict")
+
+
 def test_parts_of_an_upload_that_the_proxy_does_not_know_are_denied(journey: Journey) -> None:
     of = {"Bucket": "strict", "Key": "beside"}
     upload_id = journey.direct.create_multipart_upload(**of)["UploadId"]
