@@ -138,7 +138,7 @@ class Forwarder:
     def prepare_own(
         self,
         method: str,
-        bucket: str,
+        bucket: str | None,
         key: str | None,
         now: float,
         query: Iterable[tuple[str, str]] = (),

@@ -20,6 +20,9 @@ from proxy.cli import (
     demo,
     keys_create,
     keys_list,
+    object_export,
+    object_rebind,
+    object_verify,
     policy_diff,
     policy_explain,
     policy_lint,
@@ -29,6 +32,7 @@ from proxy.cli import (
     rule,
     schema,
     serve,
+    sweep,
 )
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
@@ -45,6 +49,10 @@ COMMANDS: tuple[Command, ...] = (
     policy_prove.COMMAND,
     keys_create.COMMAND,
     keys_list.COMMAND,
+    object_verify.COMMAND,
+    object_export.COMMAND,
+    object_rebind.COMMAND,
+    sweep.COMMAND,
     audit_query.COMMAND,
     audit_export.COMMAND,
     audit_verify.COMMAND,
@@ -56,6 +64,7 @@ COMMANDS: tuple[Command, ...] = (
 GROUPS = {
     "audit": "read the trail of key use",
     "keys": "work with encryption keys",
+    "object": "work with stored objects, past the proxy",
     "policy": "work with policies, without a server",
 }
 

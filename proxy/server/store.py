@@ -14,6 +14,7 @@ from proxy.access.questions import Target
 from proxy.clock import Clock
 from proxy.errors import S3Error
 from proxy.forward import Forwarder, Prepared
+from proxy.s3.listing import bucket_names
 from proxy.s3.tagging import Tags, parse_tagging
 from proxy.s3.xml import parse_xml
 from proxy.server.metrics import Metrics
@@ -149,10 +150,38 @@ class Store:
             for row in parse_xml(body).all("Contents")
         ]
 
+    async def copy(self, bucket: str, key: str, fields: Mapping[str, str]) -> UpstreamAnswer:
+        """Return the answer to a copy, under the proxy's own credential; its body is still to be read."""
+        return await self.send(self.forwarder.prepare_own("PUT", bucket, key, self._clock.now(), extra=fields))
+
+    async def uploads(self, bucket: str) -> list[tuple[str, str]]:
+        """Return key and id of every upload under way in a bucket."""
+        found: list[tuple[str, str]] = []
+        marks: list[tuple[str, str]] = []
+        while True:
+            status, body = await self._errand("GET", bucket, None, [("uploads", ""), *marks], limit=LISTING_BYTES)
+            if status != 200:
+                raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of uploads")
+            page = parse_xml(body)
+            found += [(row.value("Key") or "", row.value("UploadId") or "") for row in page.all("Upload")]
+            before, value = marks, page.value
+            marks = [
+                ("key-marker", value("NextKeyMarker") or ""), ("upload-id-marker", value("NextUploadIdMarker") or ""),
+            ]  # fmt: skip
+            if (value("IsTruncated") or "").lower() != "true" or marks == before:
+                return found
+
+    async def buckets(self) -> tuple[str, ...]:
+        """Return the names of all buckets."""
+        status, body = await self._errand("GET", None, None, limit=LISTING_BYTES)
+        if status != 200:
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of buckets")
+        return bucket_names(body)
+
     async def _errand(
         self,
         method: str,
-        bucket: str,
+        bucket: str | None,
         key: str | None,
         query: Iterable[tuple[str, str]] = (),
         body: bytes = b"",

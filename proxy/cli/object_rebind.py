@@ -1,0 +1,48 @@
+"""`s3warden object rebind`: give an object that was renamed behind the proxy its name back."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from proxy.cli.command import Command
+from proxy.cli.stored_object import add_object, failed
+from proxy.envelope.context import object_arn
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `object rebind`."""
+    add_object(parser)
+    parser.add_argument(
+        "--from", dest="origin", metavar="BUCKET/KEY", required=True, help="the name it was stored under"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Bind an object to the name it has; raises `ConfigError`."""
+    return asyncio.run(
+        _rebind(arguments.config, arguments.bucket, arguments.key, arguments.version_id, arguments.origin)
+    )
+
+
+async def _rebind(config: Path, bucket: str, key: str, version: str, origin: str) -> int:
+    from proxy.server.envelope.operating import operating
+
+    old_bucket, _, old_key = origin.partition("/")
+    async with operating(config) as operator:
+        with failed(bucket, key) as outcome:
+            stored = await operator.look(bucket, key, version, bound_to=object_arn(old_bucket, old_key))
+            await operator.rebind(stored)
+            print(f"{bucket}/{key}: was bound to {origin}, is bound to its own name now")
+    return outcome.code
+
+
+COMMAND = Command(
+    "object rebind",
+    "bind an object to the name it was given behind the proxy",
+    configure,
+    run,
+    "An encrypted object is bound to its bucket and key, so a copy or rename that went past the proxy cannot be read. "
+    "Given the old name, this writes a fresh capsule for the new one around the same stored bytes.",
+)

@@ -1,0 +1,250 @@
+"""Stored objects in the operator's hands: verified, exported, bound to a new name, cleared of leftovers.
+
+Works under the proxy's own credential and keys, without a client and without its policies: whoever holds
+the configuration holds the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from proxy import __version__
+from proxy.clock import SystemClock
+from proxy.config import BucketEncryption
+from proxy.envelope.capsule import Kind, ObjectKeys, redraft_capsule
+from proxy.envelope.checksum import open_checksum
+from proxy.envelope.context import ARN_NAME, object_arn
+from proxy.envelope.entropy import SystemEntropy
+from proxy.envelope.frames import Buffer, FrameOpener, FrameSealer
+from proxy.envelope.manifest import TAIL_READ, Manifest, open_trailer, parse_locator
+from proxy.envelope.message import DataKey
+from proxy.envelope.metadata import CHECKSUM_HEADER, ENVELOPE_HEADER
+from proxy.envelope.multipart import SegmentsOpener
+from proxy.envelope.single import Envelope, envelope_value, open_body_header, parse_envelope, plain_size_of_body
+from proxy.envelope.sizes import FRAME, LOCATOR, part_count_of
+from proxy.errors import IntegrityError, S3Error
+from proxy.forward import Forwarder, Route
+from proxy.keys.custody import Custody
+from proxy.keys.kek import BucketKeks
+from proxy.keys.registry import build_ring
+from proxy.keys.ring import KeyRing
+from proxy.keys.rules import choose_key
+from proxy.s3.checksums import ALGORITHMS, encode_value
+from proxy.s3.copy_source import CopySource
+from proxy.s3.etags import quote_etag
+from proxy.s3.headers import Headers
+from proxy.s3.state import upload_directory
+from proxy.s3.xml import parse_xml
+from proxy.server.credentials import UpstreamCredentials
+from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.copy_fields import new_object_fields
+from proxy.server.envelope.passage import Opener, opened
+from proxy.server.metrics import Metrics
+from proxy.server.rules import Rules, load_rules
+from proxy.server.store import Store, read_answer
+from proxy.server.tls import client_context
+from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamAnswer
+
+_NO_HEADERS = Headers()
+_COPY_ERRORS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored object, its head seen and its keys opened."""
+
+    bucket: str
+    key: str
+    version: str
+    found: Found
+    headers: Headers
+    envelope: Envelope
+    keys: ObjectKeys = field(repr=False)
+
+
+class Operator:
+    """Works on the objects of one store."""
+
+    def __init__(self, rules: Rules, store: Store, ring: KeyRing, custody: Custody) -> None:
+        self._rules = rules
+        self._store = store
+        self._ring = ring
+        self._custody = custody
+        self._entropy = SystemEntropy()
+
+    def encryption(self, bucket: str) -> BucketEncryption:
+        """Return how a bucket is encrypted."""
+        return self._rules.config.bucket(bucket).encryption
+
+    async def look(self, bucket: str, key: str, version: str = "", *, bound_to: str = "") -> Stored:
+        """Return an object with its keys; `bound_to` is the ARN it was stored under, where that is another.
+
+        Raises `S3Error` NoSuchKey, `IntegrityError`.
+        """
+        answer = await self._store.head(bucket, key, version)
+        found = conceal(answer)
+        if answer.status != 200:
+            raise S3Error("NoSuchKey" if answer.status == 404 else "ServiceUnavailable", detail=str(answer.status))
+        if found.value is None:
+            raise IntegrityError("unmarked", "the object is not encrypted")
+        envelope = parse_envelope(found.value)
+        home = self.encryption(bucket).bind_as or bucket
+        arn = bound_to or object_arn(home, key)
+        origin = arn.removeprefix("arn:aws:s3:::").partition("/")[0]
+        holders = await self._custody.holders(origin, self.encryption(bucket), envelope.capsule.edks)
+        data_key = await self._custody.unwrap(holders[0], envelope.capsule.context(arn))
+        keys = envelope.capsule.open(data_key, arn)
+        return Stored(bucket, key, version, found, answer.headers, envelope, keys)
+
+    async def plaintext(self, stored: Stored) -> AsyncIterator[Buffer]:
+        """Yield the verified plaintext of a whole object; raises `IntegrityError`."""
+        opener: Opener
+        if stored.envelope.kind is Kind.SINGLE:
+            size = stored.found.size
+            key = open_body_header(stored.envelope.body_header, stored.keys)
+            opener = FrameOpener(key, plain_size_of_body(size))
+        else:
+            manifest = await self.manifest(stored)
+            size, opener = manifest.segments_size, SegmentsOpener(manifest, stored.keys)
+        answer = await self._fetch(stored, "")
+        try:
+            async for piece in opened(answer, opener, 0, size):
+                yield piece
+        finally:
+            answer.close()
+
+    async def verify(self, stored: Stored) -> int:
+        """Read a whole object and release nothing of it; return its size; raises `IntegrityError`."""
+        checksum = None if stored.found.checksum is None else open_checksum(stored.found.checksum, stored.keys)
+        name, _, expected = (checksum or "").partition(";")[0].partition("=")
+        hasher = ALGORITHMS[name.upper()].start() if checksum else None
+        size = 0
+        async for piece in self.plaintext(stored):
+            size += len(piece)
+            if hasher is not None:
+                hasher.update(piece)
+        if hasher is not None and encode_value(hasher.digest()) != expected:
+            raise IntegrityError("checksum", "the plaintext is not what its checksum says")
+        return size
+
+    async def export(self, stored: Stored) -> AsyncIterator[Buffer]:
+        """Yield the object as one plain Encryption SDK message under its bucket's key."""
+        encryption = self.encryption(stored.bucket)
+        choice = choose_key(self._ring, encryption, _NO_HEADERS)
+        context = MappingProxyType({ARN_NAME: object_arn(stored.bucket, stored.key)})
+        data_key = DataKey(self._entropy)
+        edk = await choice.key.wrap(data_key.plaintext, context)
+        header, key = data_key.seal_header(context, (edk,), FRAME)
+        yield header
+        sealer = FrameSealer(key)
+        async for piece in self.plaintext(stored):
+            if out := sealer.feed(piece):
+                yield out
+        yield sealer.finish()
+
+    async def rebind(self, stored: Stored) -> None:
+        """Write a capsule for the name that an object has now, around the same stored bytes.
+
+        Raises `S3Error` NotImplemented for an object of several parts, whose part count a copy would lose.
+        """
+        if stored.envelope.kind is Kind.MULTIPART:
+            raise S3Error("NotImplemented", "An object of several parts has to be copied through the proxy.")
+        encryption = self.encryption(stored.bucket)
+        home = encryption.bind_as or stored.bucket
+        arn = object_arn(home, stored.key)
+        draft = redraft_capsule(stored.envelope.capsule, arn, stored.keys, self._entropy)
+        choice = choose_key(self._ring, encryption, _NO_HEADERS)
+        edk = await self._custody.wrap(choice, home, encryption, draft.data_key, draft.context)
+        fields = {
+            **new_object_fields(_NO_HEADERS, stored.headers),
+            ENVELOPE_HEADER: envelope_value(draft.seal((edk,)), stored.envelope.body_header),
+            "x-amz-copy-source": str(CopySource(stored.bucket, stored.key, stored.version or None)),
+            "x-amz-copy-source-if-match": quote_etag(stored.found.etag),
+            "x-amz-metadata-directive": "REPLACE",
+        }
+        if stored.found.checksum is not None:
+            fields[CHECKSUM_HEADER] = stored.found.checksum
+        answer = await self._store.copy(stored.bucket, stored.key, fields)
+        body = await read_answer(answer, _COPY_ERRORS)
+        if answer.status != 200 or (body and parse_xml(body.lstrip()).name == "Error"):
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to the copy")
+
+    async def manifest(self, stored: Stored) -> Manifest:
+        """Return the verified manifest of an object of several parts."""
+        size, count = stored.found.size, part_count_of(stored.found.etag)
+        tail = await self._range(stored, max(0, size - TAIL_READ))
+        start = parse_locator(tail, size, count)
+        if start < size - len(tail):
+            tail = await self._range(stored, start)
+        return open_trailer(tail[start - size : -LOCATOR], size, stored.keys, count)
+
+    async def leftovers(self, bucket: str) -> Sequence[tuple[str, str]]:
+        """Return what is kept for uploads that the store no longer knows: key and version of each object.
+
+        Where all buckets keep their state in one, those of all buckets are returned.
+        """
+        state = self._rules.config.upstream.state
+        # In this order: what is written for an upload that begins meanwhile is not seen.
+        kept = await self._store.names(state.bucket or bucket, f"{state.prefix}mpu/")
+        buckets = [bucket] if state.bucket is None else await self._store.buckets()
+        alive = {
+            upload_directory(each, key, upload_id, state.prefix)
+            for each in buckets
+            for key, upload_id in await self._store.uploads(each)
+        }
+        return [(key, version) for key, version in kept if key.rpartition("/")[0] + "/" not in alive]
+
+    async def sweep(self, bucket: str, leftovers: Sequence[tuple[str, str]]) -> int:
+        """Delete leftovers; return how many."""
+        place = self._rules.config.upstream.state.bucket or bucket
+        gone = [await self._store.delete(place, key, version) for key, version in leftovers]
+        return sum(gone)
+
+    async def _range(self, stored: Stored, start: int) -> bytes:
+        answer = await self._fetch(stored, f"bytes={start}-{stored.found.size - 1}")
+        found = conceal(answer)
+        data = await read_answer(answer, stored.found.size)
+        if answer.status not in (200, 206) or found.size != stored.found.size:
+            raise IntegrityError("range", f"the backend answered {answer.status} to a range of the object")
+        return data[start - found.start :]
+
+    async def _fetch(self, stored: Stored, extent: str) -> UpstreamAnswer:
+        query = [("versionId", stored.version)] if stored.version else []
+        fields = {"if-match": quote_etag(stored.found.etag), **({"range": extent} if extent else {})}
+        answer = await self._store.fetch(stored.bucket, stored.key, query, fields)
+        if answer.status >= 300:
+            answer.close()
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status}")
+        return answer
+
+
+@asynccontextmanager
+async def operating(path: Path) -> AsyncIterator[Operator]:
+    """Connect to the store and the keys of a configuration; raises `ConfigError`."""
+    rules = load_rules(path)
+    upstream, clock = rules.config.upstream, SystemClock()
+    parts = urlsplit(upstream.endpoint)
+    secure = parts.scheme == "https"
+    endpoint = Endpoint(
+        parts.hostname or "",
+        parts.port or (443 if secure else 80),
+        client_context(upstream.tls) if secure else None,
+        upstream.connect_seconds,
+        upstream.idle_seconds,
+    )
+    pool = PooledUpstream(endpoint)
+    route = Route(parts.netloc, upstream.region, upstream.addressing == "virtual")
+    forwarder = Forwarder(route, UpstreamCredentials(rules.config).current)
+    store = Store(pool, forwarder, Metrics(__version__), clock)
+    ring = build_ring(rules.config)
+    keks = BucketKeks(lambda: ring, store, lambda: upstream.state, SystemEntropy(), clock)
+    try:
+        yield Operator(rules, store, ring, Custody(lambda: ring, keks))
+    finally:
+        pool.retire()
+        await ring.close()
