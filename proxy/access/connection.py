@@ -11,7 +11,7 @@ Sources: RFC 7239 section 8.1 (forgery); https://developer.mozilla.org/docs/Web/
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -61,7 +61,7 @@ def resolve(socket: Connection, headers: Headers, trusted: tuple[IPNetwork, ...]
     forwarded_for = headers.joined("x-forwarded-for")
     protocol = headers.joined("x-forwarded-proto")
     if forwarded_for is None and protocol is None:
-        return socket
+        return replace(socket, forwarded_host=_single_host(headers)) if "x-forwarded-host" in headers else socket
     try:
         client = _right_most_untrusted(peer, (forwarded_for or "").split(","), trusted)
         # Without a word about the protocol the first leg may have been plain, whatever this leg is.

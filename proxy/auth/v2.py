@@ -182,6 +182,9 @@ def _resources(request: RequestHead, address: Address, from_query: bool) -> Iter
     clean = canonical.fallback_path(request.path)
     if clean != path:
         yield f"{bucket}{clean}{query}"
+    if address.key is None and address.style == "path" and not path.endswith("/"):
+        # S3 takes both for a bucket. botocore sends `/bucket` and signs `/bucket/`; others sign what they send.
+        yield f"{path}/{query}"
 
 
 def _sub_resources(request: RequestHead, from_query: bool) -> str:

@@ -116,6 +116,12 @@ def test_the_tls_version_behind_a_proxy_is_not_known() -> None:
     assert seen("10.0.0.1", ("X-Forwarded-Proto", "https"), tls="TLSv1.3") == Connection("10.0.0.1", True)
 
 
+def test_a_forwarded_host_is_believed_without_the_other_headers() -> None:
+    host = ("X-Forwarded-Host", "s3.example.test")
+    assert seen("10.0.0.1", host, tls="TLSv1.3") == Connection("10.0.0.1", True, "1.3", "s3.example.test")
+    assert seen("192.0.2.7", host).forwarded_host is None
+
+
 def test_a_forwarded_host_is_taken_only_when_there_is_one() -> None:
     proto = ("X-Forwarded-Proto", "https")
     assert seen("10.0.0.1", proto, ("X-Forwarded-Host", "s3.example.test")).forwarded_host == "s3.example.test"

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from proxy.auth import v2
 from proxy.auth.claim import PayloadMode
 from proxy.auth.dates import parse_http_date
+from proxy.s3.address import Address
 
 ODD_KEY = "a b+c~/d//e(é)!*'=%2F/../x"
 
@@ -60,6 +61,17 @@ def test_the_bucket_is_part_of_the_resource_in_either_style(boto, proxy, where, 
     assert proxy.accept(wire, where=where(style, "bucket"))
     if style == "virtual":
         assert proxy.refuse(wire, where=where(style, "other")).code == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("style", ["path", "virtual"])
+@pytest.mark.parametrize("operation", ["list_objects_v2", "get_bucket_acl"])
+def test_a_bucket_is_signed_with_a_slash_behind_it_whatever_the_path_is(boto, proxy, style, operation):
+    wire = boto(operation, signature="s3", endpoint="http://s3.example.test", style=style, Bucket="bucket")
+    assert proxy.accept(wire, where=Address(style, "bucket", None))
+    if style == "path":
+        assert wire.target.startswith("/bucket?")
+        other = wire.with_target("/bucket?", "/bucket/key?")
+        assert proxy.refuse(other, where=Address("path", "bucket", "key")).code == "SignatureDoesNotMatch"
 
 
 def test_each_signed_part_of_a_header_signed_request_is_protected(boto, proxy, new_wire):
