@@ -3,33 +3,41 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+FUZZ ?= 20
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
+# Clients that the tests run as their users do; those that want different versions of a package live apart.
+CLIENTS := .venv-clients
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-real check format docs bench soak clean
+.PHONY: help demo test test-real fuzz check format docs bench soak clean .venv-clients
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       try it: a store with data in memory, the proxy in front of it, lines to copy"
 	@echo "make test       run the tests; needs nothing but Python and a package index"
 	@echo "make test-real  run the tests against real stores and clients from Debian and npm as well"
+	@echo "make fuzz       look for inputs that hurt, for a minute; FUZZ=100 looks five times as long"
 	@echo "make check      ruff and mypy"
 	@echo "make format     let ruff format the code"
 	@echo "make docs       write the generated tables of the reference anew"
 	@echo "make bench      measure speed and memory"
-	@echo "make soak       run under load for a while"
+	@echo "make soak       run under load for 10 minutes and judge the memory; MINUTES=2 is shorter"
 	@echo "make clean      remove what make built"
 
 demo: $(VENV)/stamp-demo
 	@$(BIN)/s3warden demo
 
-test: $(VENV)/stamp-test
+test: $(VENV)/stamp-test .venv-clients
 	$(BIN)/python -m pytest -q -n auto --ignore=tests/real $(PYTEST_ARGS)
 
-test-real: $(VENV)/stamp-test
+test-real: $(VENV)/stamp-test .venv-clients
 	.ci/system-packages
 	$(BIN)/python -m pytest -q tests/real $(PYTEST_ARGS)
+
+fuzz: $(VENV)/stamp-test
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n auto tests/fuzz $(PYTEST_ARGS)
 
 check: $(VENV)/stamp-check
 	$(BIN)/ruff check .
@@ -49,10 +57,12 @@ bench: $(VENV)/stamp-test
 	$(BIN)/python bench/throughput.py --write
 
 soak: $(VENV)/stamp-test
-	$(BIN)/python bench/soak.py
+	$(BIN)/python bench/soak.py $(MINUTES)
+
+.venv-clients: $(CLIENTS)/stamp-tools $(CLIENTS)/stamp-s3fs
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .rgw
+	rm -rf $(VENV) $(CLIENTS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .rgw
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/stamp-venv:
@@ -62,4 +72,9 @@ $(VENV)/stamp-venv:
 
 $(VENV)/stamp-%: pyproject.toml $(VENV)/stamp-venv
 	$(PIP) -e ".[$*]"
+	@touch $@
+
+$(CLIENTS)/stamp-%: tests/journeys/clients/requirements/%.txt $(VENV)/stamp-venv
+	$(PYTHON) -m venv $(CLIENTS)/$*
+	$(CLIENTS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
