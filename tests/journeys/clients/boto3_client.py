@@ -63,7 +63,7 @@ class Boto3:
         same(str(make_header(decode_header(found))), UNICODE)
 
     def odd_keys(self):
-        keys = ODD_KEYS + (ODDER_KEYS if self.to.demand == "encryption" else ())
+        keys = ODD_KEYS + (ODDER_KEYS if self.to.store == "moto" else ())
         for key in keys:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=key.encode())
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix="odd/")["Contents"]
@@ -120,7 +120,9 @@ class Boto3:
 
     def conforming(self):
         demanded = (
-            {"ServerSideEncryption": "AES256"} if self.to.demand == "encryption" else {"StorageClass": "STANDARD_IA"}
+            {"ServerSideEncryption": "AES256"}
+            if self.to.demand == "encryption"
+            else {"ACL": "bucket-owner-full-control"}
         )
         self.s3.put_object(Bucket=self.bucket, Key="strict/allowed", Body=BODY, **demanded)
         same(self.s3.get_object(Bucket=self.bucket, Key="strict/allowed")["Body"].read(), BODY)

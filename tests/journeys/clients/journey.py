@@ -14,7 +14,7 @@ import subprocess
 import sys
 import traceback
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +71,10 @@ class Target:
     listed: str
     """Name of the bucket with `MANY` objects."""
     demand: str
-    """What uploads under strict/ must carry: `encryption` (AES256) or `class` (STANDARD_IA)."""
+    """What uploads under strict/ must carry: `encryption` (AES256) or `acl` (bucket-owner-full-control)."""
     authority_file: str
     folder: str
+    store: str
 
     @property
     def host(self) -> str:
@@ -155,10 +156,10 @@ def run(command: Sequence[str], *, fails: bool = False, text: bytes | None = Non
     return done.stdout + done.stderr if fails else done.stdout
 
 
-def walk(client: object, version: str, lacks: Mapping[str, str]) -> None:
+def walk(client: object, version: str, lacks: Mapping[str, str], steps: Iterable[str] = STEPS) -> None:
     """Take every step in order, and print what came of each; a failure does not stop the rest."""
     outcomes: dict[str, str] = {}
-    for step in STEPS:
+    for step in steps:
         act = getattr(client, step, None)
         if (act is None) != (step in lacks):
             raise TypeError(f"{type(client).__name__} must either take the step {step} or say why not")

@@ -84,7 +84,7 @@ class S5cmd:
         same(self.body("copy"), ODD_KEYS[1].encode())
 
     def presigned_get(self):
-        same(self.to.fetch(self.s3("presign", self.at("copy")).strip()), ODD_KEYS[1].encode())
+        same(self.to.fetch(self.s3("presign", self.at(ODD_KEYS[0])).strip()), ODD_KEYS[0].encode())
 
     def denied(self):
         holds(self.s3("cp", self.to.file("up", BODY), self.at("strict/denied"), fails=True), "AccessDenied")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import boto3
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.conftest import Store
-from tests.journeys.clients.catalogue import ROOT, environment_of
+from tests.journeys.clients.catalogue import ROOT, Client, environment_of
 from tests.journeys.clients.journey import DOMAIN, MANY, Target
 from tests.serving import Served, serving
 
@@ -33,31 +34,32 @@ RESULTS = ROOT / "build" / "clients"
 
 DEMANDS = {
     "encryption": "s3:x-amz-server-side-encryption: AES256",
-    "class": "s3:x-amz-storage-class: STANDARD_IA",
+    "acl": "s3:x-amz-acl: bucket-owner-full-control",
 }
 
 POLICY = """\
 Version: "2012-10-17"
 Statement:
-  Sid: StrictUploadsConform
-  Effect: Deny
-  Principal: "*"
-  Action: s3:PutObject
-  Resource: arn:aws:s3:::*/strict/*
-  Condition: {{StringNotEquals: {{"{key}": {value}}}}}
+  - Sid: StrictUploadsConform
+    Effect: Deny
+    Principal: "*"
+    Action: s3:PutObject
+    Resource: arn:aws:s3:::*/strict/*
+    Condition: {{StringNotEquals: {{"{key}": {value}}}}}
 """
 
 
-def policy(demand: str) -> str:
-    """Return the policy of these journeys: what uploads under strict/ must carry."""
+def policy(demand: str, protection: str) -> str:
+    """Return the policy of these journeys: what uploads under strict/ must carry, and what the store must not get."""
     key, _, value = DEMANDS[demand].rpartition(": ")
-    return POLICY.format(key=key, value=value)
+    return POLICY.format(key=key, value=value) + indent(protection, "  ")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """A store with a proxy that speaks http and one that speaks https."""
 
+    name: str
     store: Store
     proxies: dict[str, Served]
     demand: str
@@ -79,11 +81,20 @@ class Site:
             self.demand,
             str(self.authority),
             str(folder),
+            self.name,
         )
 
 
 @contextmanager
-def site(folder: Path, store: Store, *, demand: str = "encryption", payload: str = "checksums") -> Iterator[Site]:
+def site(
+    folder: Path,
+    name: str,
+    store: Store,
+    *,
+    demand: str = "encryption",
+    payload: str = "checksums",
+    protection: str = "",
+) -> Iterator[Site]:
     """Run both proxies in front of `store`, which gets a bucket that takes more than one page to list."""
     authority, cert, key = certificates(folder)
     listeners = {"http": "", "https": f", tls: {{cert: {cert}, key: {key}}}"}
@@ -95,9 +106,17 @@ def site(folder: Path, store: Store, *, demand: str = "encryption", payload: str
             place = folder / transport
             place.mkdir()
             listen = f", domains: [{DOMAIN}]{tls}"
-            started = serving(place, store, policy(demand), payload=payload, listen=listen)
+            started = serving(place, store, policy(demand, protection), payload=payload, listen=listen)
             proxies[transport] = stack.enter_context(started)
-        yield Site(store, proxies, demand, authority, listed)
+        yield Site(name, store, proxies, demand, authority, listed)
+
+
+def documented_protection() -> str:
+    """Return the statement that the page of stores gives for a store that does not know sub-resources."""
+    page = (ROOT / "docs" / "reference" / "stores.md").read_text()
+    return (
+        page.partition("```yaml\n- Sid: NotOnThisStore\n")[2].partition("```")[0].join(["- Sid: NotOnThisStore\n", ""])
+    )
 
 
 def direct(store: Store) -> Any:
@@ -125,33 +144,66 @@ def _fill(store: Store, bucket: str) -> None:
     s3.close()
 
 
-def take(
-    command: list[str],
-    to: Target,
-    name: str,
-    store_name: str = "moto",
+def bucket_of(client: Client, way: tuple[str, str]) -> str:
+    """Return the name of the bucket that a client works in."""
+    return f"{client.slug}-{'-'.join(way)}-{os.getpid()}"
+
+
+def journey(
+    client: Client,
+    place: Site,
+    way: tuple[str, str],
+    folder: Path,
+    *,
+    gaps: Collection[str] = (),
     wrap: Callable[[list[str]], list[str]] = list,
-    cwd: Path | None = None,
+) -> None:
+    """Let a client take its journey over `way` (transport and style), and look at what is left on the store.
+
+    `gaps` are the steps that fail because the store cannot do them.
+    """
+    bucket = bucket_of(client, way)
+    store = direct(place.store)
+    store.create_bucket(Bucket=bucket)
+    outcomes = _take(client, place, way, bucket, folder, wrap)
+    failed = {step: said for step, said in outcomes.items() if said.startswith("failed")}
+    assert failed.keys() == set(gaps), failed
+    left = [each["Key"] for each in store.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    assert client.leaves or left == [], "all was deleted, or never came"
+    if place.name != "rclone":  # cannot list them
+        assert store.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    store.close()
+    denied_key = f"arn:aws:s3:::{bucket}/strict/denied"
+    log = [json.loads(line) for line in place.proxies[way[0]].decisions.read_text().splitlines()]
+    denied = [each for each in log if denied_key in str(each["resources"])]
+    assert next(each["decision"] for each in denied if "s3:PutObject" in each["actions"]) == "explicit_deny"
+
+
+def _take(
+    client: Client,
+    place: Site,
+    way: tuple[str, str],
+    bucket: str,
+    folder: Path,
+    wrap: Callable[[list[str]], list[str]],
 ) -> dict[str, str]:
-    """Let a client take its journey; returns what came of each step, and keeps it for the page of clients.
+    """Run the client; returns what came of each step, and keeps it for the page of clients.
 
     What it writes goes to its own folder, which is its home as well: no configuration of the user's is read.
     """
-    environ = {"PATH": os.environ["PATH"], "HOME": to.folder, "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"}
-    environ |= environment_of(to.style) | {"JOURNEY": json.dumps(asdict(to))}
-    done = subprocess.run(wrap(command), env=environ, capture_output=True, text=True, timeout=110, cwd=cwd)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"}
+    environ |= environment_of(way[1]) | {"JOURNEY": json.dumps(asdict(place.target(*way, bucket, folder)))}
+    done = subprocess.run(wrap(client.command), env=environ, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr[-4000:]
     told = json.loads(done.stdout)
-    outcomes: dict[str, str] = told["steps"]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    way = {"client": name, "store": store_name, "transport": to.scheme, "style": to.style}
-    file = "-".join([name.split()[0].lower(), *list(way.values())[1:]]) + ".json"
-    (RESULTS / file).write_text(json.dumps(way | told, indent=1, ensure_ascii=False) + "\n")
-    return {step: outcome + _told_of(step, outcome, done.stderr) for step, outcome in outcomes.items()}
-
-
-def _told_of(step: str, outcome: str, errors: str) -> str:
-    return f"\n{errors[-3000:]}" if outcome.startswith("failed") else ""
+    kept = {"client": client.name, "store": place.name, "transport": way[0], "style": way[1]} | told
+    file = RESULTS / f"{client.slug}-{place.name}-{'-'.join(way)}.json"
+    file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    steps: dict[str, str] = told["steps"]
+    return {
+        step: f"{said}\n{done.stderr[-3000:]}" if said.startswith("failed") else said for step, said in steps.items()
+    }
 
 
 def certificates(folder: Path) -> tuple[Path, Path, Path]:

@@ -1,0 +1,100 @@
+"""Write docs/reference/clients.md from what `make test` and `make test-real` left: `python docs/generate_clients.py`.
+
+Every journey of a client leaves a JSON file in build/clients. Nothing is written unless all of them are there:
+a page of half the clients would look like the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.journeys.clients.catalogue import CLIENTS, REAL_CLIENTS, Client  # noqa: E402
+from tests.journeys.clients.journey import STEPS  # noqa: E402
+
+RESULTS = ROOT / "build" / "clients"
+PAGE = ROOT / "docs" / "reference" / "clients.md"
+ALL = CLIENTS + REAL_CLIENTS
+
+INTRODUCTION = """\
+# Clients
+
+Unmodified clients that take a whole journey through the proxy in the tests, written by
+`docs/generate_clients.py` from what those runs left behind. The store behind the proxy is moto where none is
+named; the proxy speaks http and https. A bucket policy denies uploads under `strict/` that do not ask for
+encryption: every journey has one upload that is denied and, where the client can, one that conforms. After it
+the test looks into the store: what was denied never came, what was deleted is gone, no unfinished upload is left.
+
+`make test` runs those that a Python index has, `make test-real` those of Debian and npm, and the system's own
+name look-up for virtual-host style.
+"""
+Run = Mapping[str, Any]
+
+
+def main() -> int:
+    """Write the page; returns 1 and says what is missing when not every client has been run."""
+    runs: list[Run] = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    missing = [client.name for client in ALL if not any(run["client"] == client.name for run in runs)]
+    if missing:
+        sys.stderr.write(f"{PAGE.name} stays as it is; not run yet: {', '.join(missing)}\n")
+        return 1
+    PAGE.write_text(render(runs))
+    return 0
+
+
+def render(runs: Sequence[Run]) -> str:
+    """Return the page."""
+    head = ["| Client | Version | Ways | Steps | What it does specially |", "|---|---|---|---|---|"]
+    lines = [*head, *(row(client, runs) for client in ALL), ""]
+    return "\n".join([INTRODUCTION, *lines, *steps(runs), *stores(runs)])
+
+
+def row(client: Client, runs: Iterable[Run]) -> str:
+    """Return a client's line."""
+    own = [run for run in runs if run["client"] == client.name and run["store"] == "moto"]
+    ways = ", ".join(sorted({f"{run['transport']} {run['style']}" for run in own}))
+    failed = sum(said.startswith("failed") for run in own for said in run["steps"].values())
+    taken = sum(said == "passed" for said in own[0]["steps"].values())
+    result = f"{taken} of {taken} passed" if not failed else f"{failed} failed"
+    return f"| {client.name} | {own[0]['version']} | {ways} | {result} | {client.special} |"
+
+
+def steps(runs: Iterable[Run]) -> list[str]:
+    """Return what each client does on its journey, and why it leaves out what it leaves out."""
+    lines = ["## What a journey is", ""]
+    lines += [f"* {text[0].upper()}{text[1:]}." for text in STEPS.values()]
+    lines += ["", "Left out, because the client does not offer it:", ""]
+    for client in CLIENTS + REAL_CLIENTS[:1]:
+        told = next(run for run in runs if run["client"] == client.name)["steps"]
+        reasons: dict[str, list[str]] = {}
+        for step, said in told.items():
+            if said.startswith("not offered"):
+                reasons.setdefault(said.removeprefix("not offered: "), []).append(step.replace("_", " "))
+        text = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        lines.append(f"* {client.name}: {text or 'nothing'}.")
+    lines += ["", "restic makes a repository, backs up twice, checks every pack, restores and prunes. Chromium shows"]
+    lines += ["a page of another origin that uploads with `fetch` and presigned URLs after a preflight, and with"]
+    return [*lines, "forms signed with both versions.", ""]
+
+
+def stores(runs: Iterable[Run]) -> list[str]:
+    """Return what came of the journeys on other stores; the page of stores says why."""
+    lines = ["## On other stores", "", "| Store | Client | Passed | Fails because of the store |", "|---|---|---|---|"]
+    for run in runs:
+        if run["store"] == "moto":
+            continue
+        outcomes = run["steps"]
+        passed = sum(said == "passed" for said in outcomes.values())
+        failed = ", ".join(step.replace("_", " ") for step, said in outcomes.items() if said.startswith("failed"))
+        lines.append(f"| {run['store']} | {run['client']} | {passed} | {failed or 'nothing'} |")
+    return [*lines, "", "Why: [stores](stores.md).", ""]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
