@@ -19,6 +19,7 @@ from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.reading import Reader
+from proxy.server.envelope.unmarked import admit_plain
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
 from proxy.server.relay import answer_fields, reply_document
@@ -51,7 +52,7 @@ class Attributes:
         children = [Element("ETag", mark_etag(found.etag))] if "ETag" in wanted else []
         size = found.size
         if found.value is None:
-            self._reader.admit_plain(exchange, place)
+            admit_plain(exchange, place)
         else:
             envelope = parse_envelope(found.value)
             size = await self._reader.shown_size(exchange, authorized, envelope, found, place.key)

@@ -15,10 +15,12 @@ from proxy.access.key_questions import KeyAction, decide_key, key_question
 from proxy.access.questions import Question
 from proxy.access.verdict import Answered, Denied
 from proxy.audit.event import KeyUse, Outcome
+from proxy.config.keys import KeyVersion, aes_material, rsa_private
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
 from proxy.envelope.context import Context, object_arn
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
+from proxy.envelope.s3ec import ClientObject, unwrap_with_aes, unwrap_with_rsa
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody
 from proxy.keys.ring import KeyRing, MasterKey
@@ -116,25 +118,41 @@ class Capsules:
         draft = draft_capsule(kind, place.arn, keys, self.entropy, client_context=wish.choice.context)
         return draft.seal(await self._wrap(exchange, place, wish, draft.data_key, draft.context))
 
-    async def reseal(self, exchange: Exchange, place: Place, wish: Wish, kind: Kind, keys: ObjectKeys) -> bytes:
-        """Make the capsule of a copy: the same keys under another name."""
-        return await self.seal(exchange, place, wish, kind, keys)
-
     async def open(self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers) -> ObjectKeys:
         """Return the keys of an object; raises `S3Error` for a key that may not be used, or `IntegrityError`."""
         refuse_customer_keys(headers)
+        data_key = await self.unwrap(exchange, place, capsule.edks, capsule.context(place.arn))
+        return capsule.open(data_key, place.arn)
+
+    async def unwrap(self, exchange: Exchange, place: Place, edks: Sequence[Edk], context: Context) -> bytes:
+        """Return the data key of any message; raises `S3Error` for a key that may not be used, or `IntegrityError`."""
         encryption = exchange.rules.config.bucket(place.bucket).encryption
-        context = capsule.context(place.arn)
         failure: S3Error | IntegrityError | None = None
-        for holder in await self._custody.holders(place.bound_bucket, encryption, capsule.edks):
+        for holder in await self._custody.holders(place.bound_bucket, encryption, edks):
             use = Use("kms:Decrypt", holder.key, place, context, holder.kek.id if holder.kek is not None else None)
             try:
-                data_key = await self._used(exchange, use, self._custody.unwrap(holder, context))
+                return await self._used(exchange, use, self._custody.unwrap(holder, context))
             except (S3Error, IntegrityError) as error:
                 failure = failure or error
-                continue
-            return capsule.open(data_key, place.arn)
         raise failure or IntegrityError("key", "none of the configured keys is named by this object")
+
+    async def unwrap_client_object(self, exchange: Exchange, place: Place, client_object: ClientObject) -> bytes:
+        """Return the data key of an object of the S3 Encryption Client, which does not say whose key wrapped it.
+
+        Every local key that could be it is tried; raises `S3Error`, or `IntegrityError` s3ec when none opens it.
+        """
+        for key in self._ring():
+            for version in exchange.rules.config.keys[key.name].versions:
+                try:
+                    data_key = unwrap_with_version(client_object, version)
+                except IntegrityError:
+                    continue
+                if data_key is not None:
+                    use = Use("kms:Decrypt", key, place, client_object.context)
+                    key.refuse_disabled()
+                    await self._used(exchange, use, _nothing())
+                    return data_key
+        raise IntegrityError("s3ec", "no local key opens the object of the S3 Encryption Client")
 
     async def permit(self, exchange: Exchange, place: Place, capsule: Capsule, edk_key: MasterKey) -> None:
         """Ask again whether a key may be used whose secrets are still in memory; raises `S3Error`."""
@@ -213,3 +231,12 @@ def _question_about(exchange: Exchange, place: Place) -> Question:
     asked = [answer.question for answer in exchange.answers if answer.question.bucket is not None]
     about = (each for each in asked if each.target is not None and each.target.key == place.key)
     return next((each for each in about if each.bucket == place.bucket), asked[0])
+
+
+def unwrap_with_version(client_object: ClientObject, version: KeyVersion) -> bytes | None:
+    """Return the data key, None where the key is of another kind; raises `IntegrityError` where it does not open."""
+    if version.material is not None and client_object.wrap == "AES/GCM":
+        return unwrap_with_aes(client_object, aes_material(version.material.reveal()))
+    if version.private is not None and client_object.wrap == "RSA-OAEP-SHA1":
+        return unwrap_with_rsa(client_object, rsa_private(version.private.reveal()))
+    return None

@@ -23,9 +23,10 @@ from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.multiparts import Asking, MultipartReader
 from proxy.server.envelope.passage import opened, send
+from proxy.server.envelope.unmarked import UnmarkedReader
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
-from proxy.server.relay import answer_fields, begin, relay
+from proxy.server.relay import answer_fields, begin
 from proxy.server.store import Store
 from proxy.server.upstream import UpstreamAnswer
 
@@ -38,6 +39,7 @@ class Reader:
         self._capsules = capsules
         self._answers = answers
         self._manifests = manifests
+        self._unmarked = UnmarkedReader(store, capsules)
         self._multipart = MultipartReader(self._manifests, capsules, answers)
 
     async def get(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
@@ -62,7 +64,7 @@ class Reader:
             if answer.status >= 300:
                 return await self._answers.reply(exchange, authorized, answer)
             if found.value is None:
-                return await self._plain(exchange, authorized, wanted, answer)
+                return await self._unmarked.get(asking, wanted, answer, found)
             envelope = parse_envelope(found.value)
             if envelope.kind is Kind.SINGLE:
                 return await self._single(asking, wanted, answer, found, envelope)
@@ -131,8 +133,7 @@ class Reader:
                 return await self._answers.reply(exchange, authorized, answer)
             place = self._place(exchange, authorized)
             if found.value is None:
-                self.admit_plain(exchange, place)
-                return await relay(exchange, answer)
+                return await self._unmarked.head(exchange, place, answer, found)
             envelope = parse_envelope(found.value)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
             fields = [
@@ -211,39 +212,8 @@ class Reader:
         plaintext = opened(answer, frames.opener(key, allocate=bytearray), skip, frames.stored_size)
         return await send(exchange, 206, fields, last - first + 1, plaintext)
 
-    async def _plain(
-        self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None, answer: UpstreamAnswer
-    ) -> web.StreamResponse:
-        """Answer with an object that was stored without encryption, where the bucket allows that."""
-        self.admit_plain(exchange, self._place(exchange, authorized))
-        if wanted is None:
-            return await relay(exchange, answer)
-        answer.close()
-        request = authorized.request
-        fields = {**stored_fields(request.headers), "range": str(wanted)}
-        step = Step("GET", request.bucket or "", request.key or "", tuple(request.parameters.items()), fields)
-        answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
-        try:
-            extent = answer.headers.joined("content-range")
-            found = conceal(answer)
-            if found.value is not None or answer.status >= 300:
-                return await self._answers.reply(exchange, authorized, answer)
-            exchange.answered(answer.status, answer.headers)
-            shown = [("Content-Range", extent)] if extent is not None else []
-            begin(exchange, answer.status, [*answer_fields(exchange, answer), *shown], found.length)
-            while data := await answer.read():
-                await exchange.reply.write(data)
-            return await exchange.reply.finish()
-        finally:
-            answer.close()
-
     async def _describe(self, asking: Asking, envelope: Envelope) -> Fields:
         return await self._capsules.describe(asking.exchange, asking.place, envelope.capsule)
-
-    def admit_plain(self, exchange: Exchange, place: Place) -> None:
-        """Raise `IntegrityError` unmarked unless the bucket serves objects that are not encrypted."""
-        if not exchange.rules.config.bucket(place.bucket).encryption.read_plaintext:
-            raise IntegrityError("unmarked", "the object is not encrypted, as its bucket demands")
 
     def _place(self, exchange: Exchange, authorized: AuthorizedRequest) -> Place:
         request = authorized.request
