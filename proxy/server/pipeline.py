@@ -29,6 +29,7 @@ from proxy.s3.request import S3Request, recognise
 from proxy.server.answers import Answers
 from proxy.server.audit import AuditSink
 from proxy.server.body import ClientBody
+from proxy.server.complaints import Complaints
 from proxy.server.envelope.damage import damaged
 from proxy.server.envelope.fields import stored_conditions
 from proxy.server.envelope.keys import Capsules
@@ -80,6 +81,7 @@ class Pipeline:
         self._sealed = SealedBuckets(store, capsules, self._answers, uploads, seal, self._damaged)
         self._decisions = log
         self._metrics = metrics
+        self._complaints = Complaints(clock)
         self._clock = clock
         self._dates = HttpDates(clock)
         self.in_flight = 0
@@ -224,6 +226,8 @@ class Pipeline:
     def _record(self, exchange: Exchange) -> None:
         record = exchange.record()
         self._decisions.write(record)
+        if record.status >= 500 and record.status != 501 and record.detail:
+            self._complaints.tell(record.request_id, record.status, record.error or "", record.detail)
         self._metrics.request_finished(
             record.operation,
             record.status,
