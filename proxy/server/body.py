@@ -17,6 +17,9 @@ from proxy.errors import S3Error
 from proxy.s3.checksums import Buffer
 from proxy.server.patience import SLOWEST
 
+DOCUMENTS_BYTES = 1 << 26
+"""What documents may take together: anybody may send one, and it is held before it can be decided on."""
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -32,12 +35,34 @@ class BodyMachine(Protocol):
         ...
 
 
-class ClientBody:
-    """Reads a request body with an idle limit, and counts it."""
+class Documents:
+    """How much memory all documents together take that are held whole."""
 
-    def __init__(self, http: web.BaseRequest, idle_seconds: float) -> None:
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes; raises `S3Error` SlowDown when there is no room for them now."""
+        if self.held + size > DOCUMENTS_BYTES:
+            detail = f"documents of other requests hold {self.held} bytes"
+            raise S3Error("SlowDown", headers={"Retry-After": "1"}, close=True, detail=detail)
+        self.held += size
+
+    def give(self, size: int) -> None:
+        """Give back what was taken."""
+        self.held -= size
+
+
+class ClientBody:
+    """Reads a request body with an idle limit, and counts it; `documents` is shared by all requests."""
+
+    def __init__(self, http: web.BaseRequest, idle_seconds: float, documents: Documents | None = None) -> None:
         self._http = http
         self._idle_seconds = idle_seconds
+        self._documents = documents or Documents()
+        self._held = 0
         self._expects_continue = http.headers.get("Expect", "").lower() == "100-continue"
         self._waited = 0.0
         self.received = 0
@@ -71,15 +96,24 @@ class ClientBody:
         return data
 
     async def read_all(self, limit: int) -> bytes:
-        """Return the whole body; raises `S3Error` MaxMessageLengthExceeded beyond `limit` bytes."""
+        """Return the whole body; raises `S3Error` MaxMessageLengthExceeded beyond `limit` bytes, or SlowDown.
+
+        It counts among the documents until `release`.
+        """
         pieces: list[bytes] = []
-        size = 0
         while data := await self.read():
-            size += len(data)
-            if size > limit:
+            self._documents.take(len(data))
+            self._held += len(data)
+            if self._held > limit:
                 raise S3Error("MaxMessageLengthExceeded", close=True)
             pieces.append(data)
         return b"".join(pieces)
+
+    def release(self) -> None:
+        """Say that the request is over, and what was held of it is let go."""
+        if self._held:
+            self._documents.give(self._held)
+            self._held = 0
 
     async def through(self, machine: BodyMachine) -> AsyncIterator[Buffer]:
         """Yield what `machine` makes of the body; its checks come before its last piece."""

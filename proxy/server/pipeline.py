@@ -28,7 +28,7 @@ from proxy.s3.deletes import DeleteBatch, without
 from proxy.s3.request import S3Request, recognise
 from proxy.server.answers import Answers
 from proxy.server.audit import AuditSink
-from proxy.server.body import ClientBody
+from proxy.server.body import ClientBody, Documents
 from proxy.server.complaints import Complaints
 from proxy.server.envelope.damage import damaged
 from proxy.server.envelope.fields import stored_conditions
@@ -84,6 +84,7 @@ class Pipeline:
         self._complaints = Complaints(clock)
         self._clock = clock
         self._dates = HttpDates(clock)
+        self._documents = Documents()
         self.in_flight = 0
         self.draining = False
         """Set when the process is about to end: clients are told to come back on another connection."""
@@ -91,7 +92,7 @@ class Pipeline:
     async def handle(self, http: web.BaseRequest, socket: Connection) -> web.StreamResponse:
         """Answer one request and record it, whatever happens on the way."""
         rules = self._rules()
-        body = ClientBody(http, rules.config.limits.idle_seconds)
+        body = ClientBody(http, rules.config.limits.idle_seconds, self._documents)
         exchange = Exchange(http, socket, rules, body, ClientReply(http, self._dates), self._clock.now())
         if self.draining:
             exchange.reply.keep_alive = False
@@ -101,6 +102,7 @@ class Pipeline:
             return await self._answer(exchange)
         finally:
             self.in_flight -= 1
+            body.release()
             self._record(exchange)
 
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
@@ -169,7 +171,9 @@ class Pipeline:
         request = exchange.completed.request
         if request.operation.body in STREAMS:
             return Asked(request, signed.claim, form=signed.form)
-        received = await exchange.body.read_all(rules.config.limits.xml_bytes)
+        # Of a body where none belongs, the first piece is enough to say so.
+        whole = request.operation.body != "none"
+        received = await (exchange.body.read_all(rules.config.limits.xml_bytes) if whole else exchange.body.read())
         content = verify_buffered(request, signed.claim, received)
         return Asked(request, signed.claim, content, body_facts(request.operation.name, content))
 

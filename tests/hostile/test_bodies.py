@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -178,6 +179,20 @@ def test_a_document_that_is_too_large_is_not_read_to_its_end(arena: Arena) -> No
         client.send(as_bytes(wire.with_header("Content-Length", str(1 << 30))) + bytes(5 << 20))
         assert client.hear().answer.code == "MaxMessageLengthExceeded"
     assert not arena.requests
+
+
+def test_documents_of_many_clients_together_are_bounded(arena: Arena) -> None:
+    """Each of them may be large, and anybody may send one."""
+    head = b"POST /open?delete HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\n"
+    before = arena.rss()
+    with ExitStack() as opened:
+        clients = [opened.enter_context(arena.client()) for _ in range(40)]
+        for client in clients:
+            client.send(head + bytes(3_900_000))
+        assert until(lambda: arena.decided(operation="DeleteObjects", error="SlowDown"))
+        assert arena.rss() - before < 120 << 20, "they have sent 156 MB"
+    assert until(lambda: arena.in_flight() == 0)
+    assert arena.ask(Wire("POST", "/bucket", query=(("delete", ""),), body=b"<Delete/>")).code != "SlowDown"
 
 
 def test_a_batch_that_is_cut_anywhere_deletes_nothing(arena: Arena) -> None:

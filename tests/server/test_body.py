@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from proxy.errors import S3Error
-from proxy.server.body import ClientBody
+from proxy.server.body import DOCUMENTS_BYTES, ClientBody, Documents
 
 
 class Stream:
@@ -112,3 +112,25 @@ async def test_a_machine_gets_everything_and_has_the_last_word() -> None:
     assert bytes(await anext(pieces)) == b"HELLO"
     with pytest.raises(S3Error, match="BadDigest"):
         await anext(pieces)
+
+
+async def test_documents_share_a_bounded_memory_and_give_it_back() -> None:
+    documents = Documents()
+    piece = bytes(DOCUMENTS_BYTES // 2)
+    first = ClientBody(cast("web.BaseRequest", Http(piece, b"a")), 5, documents)
+    assert len(await first.read_all(DOCUMENTS_BYTES)) == len(piece) + 1
+    second = ClientBody(cast("web.BaseRequest", Http(b"b", piece)), 5, documents)
+    with pytest.raises(S3Error, match="SlowDown"):
+        await second.read_all(DOCUMENTS_BYTES)
+    for body in (first, second, first):
+        body.release()
+    assert documents.held == 0
+
+
+async def test_a_body_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(0, 1000, 4))
+    monkeypatch.setattr("proxy.server.body.monotonic", lambda: next(seconds))
+    body = Http(b"a", b"b", b"c").body(idle_seconds=6)
+    assert await body.read() == b"a"
+    with pytest.raises(S3Error, match="RequestTimeout"):
+        await body.read()
