@@ -34,7 +34,7 @@ from proxy.keys.ring import KeyRing, MasterKey
 ID_BYTES = 16
 MAX_CACHED = 1024
 _KIND = "1k"
-_KIND_NAME, _ID_NAME, _CREATED_NAME = "s3w", "s3w-kek", "s3w-created"
+_KIND_NAME, _ID_NAME, _CREATED_NAME, _BUCKET_NAME = "s3w", "s3w-kek", "s3w-created", "s3w-bucket"
 _EDK_PREFIX = b"kek/"
 _INFO_END = aes_info_prefix("")
 _ID_SIZE = ID_BYTES * 2
@@ -58,6 +58,8 @@ class KekDocument:
     """A KEK as stored. Nothing in it is authenticated until it was opened."""
 
     id: str
+    bucket: str
+    """The bucket it is for; several keep theirs in one place where there is a state bucket."""
     created: float
     edks: tuple[Edk, ...]
     raw: bytes = field(repr=False)
@@ -116,7 +118,8 @@ def parse_kek(raw: bytes) -> KekDocument:
     created = context.get(_CREATED_NAME, "")
     if context.get(_KIND_NAME) != _KIND or not (created.isascii() and created.isdigit()):
         raise IntegrityError("kek", "the document is no bucket key")
-    return KekDocument(context.get(_ID_NAME, ""), float(created), header.edks, raw, header)
+    name, bucket = context.get(_ID_NAME, ""), context.get(_BUCKET_NAME, "")
+    return KekDocument(name, bucket, float(created), header.edks, raw, header)
 
 
 async def seal_kek(
@@ -124,7 +127,7 @@ async def seal_kek(
 ) -> bytes:
     """Write a fresh document for a KEK under each of `masters`; raises as `MasterKey.wrap` does."""
     data_key = DataKey(entropy)
-    stored = {_KIND_NAME: _KIND, _ID_NAME: id, _CREATED_NAME: str(int(created))}
+    stored = {_KIND_NAME: _KIND, _ID_NAME: id, _CREATED_NAME: str(int(created)), _BUCKET_NAME: bucket}
     required = {ARN_NAME: bucket_arn(bucket)}
     edks = [await master.wrap(data_key.plaintext, {**stored, **required}) for master in masters]
     header, sealing = data_key.seal_header(MappingProxyType(stored), edks, FRAME, required)

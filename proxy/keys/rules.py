@@ -85,8 +85,8 @@ def choose_key(ring: KeyRing, encryption: BucketEncryption, headers: Headers) ->
     key.refuse_disabled()
     context_header = headers.get(CONTEXT)
     context = EMPTY if context_header is None else read_context(context_header)
-    uses_kek = _uses_kek(key, encryption, headers.get(BUCKET_KEY))
-    return KeyChoice(key, is_kms, context, uses_kek, context_header)
+    through_kek = uses_kek(key, encryption, headers.get(BUCKET_KEY))
+    return KeyChoice(key, is_kms, context, through_kek, context_header)
 
 
 def read_context(header: str) -> Context:
@@ -118,7 +118,8 @@ def _default(ring: KeyRing, encryption: BucketEncryption) -> MasterKey:
     return key
 
 
-def _uses_kek(key: MasterKey, encryption: BucketEncryption, bucket_key: str | None) -> bool:
+def uses_kek(key: MasterKey, encryption: BucketEncryption, bucket_key: str | None) -> bool:
+    """Tell whether a bucket key stands in between; `bucket_key` is the client's wish, if it has one."""
     if bucket_key not in (None, "true", "false"):
         _refuse("The header must be true or false.", BUCKET_KEY, bucket_key)
     if encryption.kek.use != "auto":

@@ -1,0 +1,262 @@
+"""The store as rotation uses it: lists, heads, and copies of objects onto themselves.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html and API_UploadPartCopy.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import unquote_plus
+
+from proxy.clock import Clock
+from proxy.errors import S3Error
+from proxy.forward import Forwarder
+from proxy.s3.completion import NamedPart, render_completion
+from proxy.s3.copy_source import CopySource
+from proxy.s3.etags import quote_etag, unquote_etag
+from proxy.s3.headers import Headers
+from proxy.s3.xml import Element, parse_xml
+from proxy.server.store import read_answer
+from proxy.server.upstream import Upstream, UpstreamError
+
+ANSWER_BYTES = 1 << 22
+_NONE: Mapping[str, str] = MappingProxyType({})
+# What a copy takes from its request only; without them it would lose what the object has.
+_KEPT = (
+    "cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires",
+    "x-amz-storage-class", "x-amz-website-redirect-location",
+    "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold",
+)  # fmt: skip
+
+
+_GRANTEES = (("id", "ID"), ("uri", "URI"), ("emailAddress", "EmailAddress"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as HEAD tells of it."""
+
+    bucket: str
+    key: str
+    headers: Headers
+
+    @property
+    def etag(self) -> str:
+        """The ETag without quotes."""
+        return unquote_etag(self.headers.joined("etag") or "")
+
+    @property
+    def size(self) -> int:
+        """Stored bytes."""
+        return int(self.headers.joined("content-length") or 0)
+
+    def fields(self, changed: Mapping[str, str]) -> dict[str, str]:
+        """Return the fields that a copy onto itself needs to keep everything but `changed`."""
+        kept = {name: value for name in _KEPT if (value := self.headers.joined(name)) is not None}
+        kept |= {
+            name: self.headers.joined(name) or "" for name in self.headers.names() if name.startswith("x-amz-meta-")
+        }
+        return {**kept, **changed}
+
+
+class Depot:
+    """Makes requests under the proxy's own credential; what fails raises `S3Error`."""
+
+    def __init__(self, upstream: Upstream, forwarder: Forwarder, clock: Clock) -> None:
+        self._upstream = upstream
+        self._forwarder = forwarder
+        self._clock = clock
+
+    async def get(self, bucket: str, key: str) -> bytes | None:
+        """Return a small object of the proxy's own, None if there is none."""
+        status, _, body = await self._send("GET", bucket, key)
+        if status == 404:
+            return None
+        return _good(status, body)
+
+    async def put(self, bucket: str, key: str, body: bytes) -> None:
+        """Write a small object of the proxy's own."""
+        status, _, answer = await self._send("PUT", bucket, key, body=body)
+        _good(status, answer)
+
+    async def delete(self, bucket: str, key: str, version_id: str) -> None:
+        """Delete a version of an object of the proxy's own."""
+        status, _, body = await self._send("DELETE", bucket, key, [("versionId", version_id)])
+        _good(200 if status == 204 else status, body)
+
+    async def checks_conditions(self, bucket: str, key: str) -> bool:
+        """Tell whether the store refuses a copy of an object that is not the one that was looked at.
+
+        Tried with an object of our own, `key`, which does not stay.
+        """
+        await self.put(bucket, key, b"probe")
+        try:
+            await self.copy(Stored(bucket, key, Headers.of([("etag", '"00000000000000000000000000000000"')])), {})
+        except S3Error as error:
+            return error.code == "PreconditionFailed"
+        finally:
+            await self._send("DELETE", bucket, key)
+        return False
+
+    async def head(self, bucket: str, key: str, part: int | None = None) -> Stored | None:
+        """Return what is said of an object, or of one of its parts; None if there is none."""
+        query = [] if part is None else [("partNumber", str(part))]
+        status, headers, _ = await self._send("HEAD", bucket, key, query)
+        if status == 404:
+            return None
+        if status not in (200, 206):
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a HEAD of `{key}`")
+        return Stored(bucket, key, headers)
+
+    async def buckets(self) -> list[str]:
+        """Return the names of all buckets."""
+        status, _, body = await self._send("GET", None, None)
+        found = parse_xml(_good(status, body)).child("Buckets")
+        return [] if found is None else [each.value("Name") or "" for each in found.all("Bucket")]
+
+    async def pages(self, bucket: str, prefix: str, after: str = "") -> AsyncIterator[list[str]]:
+        """Yield the keys under a prefix in their order, a page at a time."""
+        token: str | None = None
+        while True:
+            query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
+            query += [("start-after", after)] if after and token is None else []
+            query += [("continuation-token", token)] if token is not None else []
+            status, _, body = await self._send("GET", bucket, None, sorted(query))
+            root = parse_xml(_good(status, body))
+            yield [unquote_plus(row.value("Key") or "") for row in root.all("Contents")]
+            token = root.value("NextContinuationToken")
+            if root.value("IsTruncated") != "true" or token is None:
+                return
+
+    async def versions(self, bucket: str, key: str) -> list[tuple[str, bool]]:
+        """Return (version id, whether it is the latest) of every version of one object."""
+        status, _, body = await self._send("GET", bucket, None, [("prefix", key), ("versions", "")])
+        rows = (row for row in parse_xml(_good(status, body)).children if row.name in ("Version", "DeleteMarker"))
+        return [
+            (row.value("VersionId") or "", row.value("IsLatest") == "true") for row in rows if row.value("Key") == key
+        ]
+
+    async def grants(self, stored: Stored) -> dict[str, str]:
+        """Return the fields that give a new object the ACL of an old one; none for the ACL that is usual."""
+        status, _, body = await self._send("GET", stored.bucket, stored.key, [("acl", "")])
+        return _grants(parse_xml(_good(status, body)))
+
+    async def copy(self, stored: Stored, fields: Mapping[str, str]) -> None:
+        """Copy an object onto itself, if it is still the same, with new metadata."""
+        status, _, body = await self._send(
+            "PUT",
+            stored.bucket,
+            stored.key,
+            (),
+            {**fields, **_source(stored), "x-amz-metadata-directive": "REPLACE"},
+        )
+        _good(status, body)
+
+    async def copy_parts(self, stored: Stored, fields: Mapping[str, str], count: int) -> None:
+        """Copy an object of several parts onto itself along its part boundaries, which are part of its form."""
+        ends = await self._boundaries(stored, count)
+        status, _, body = await self._send("POST", stored.bucket, stored.key, [("uploads", "")], fields)
+        upload_id = parse_xml(_good(status, body)).value("UploadId") or ""
+        try:
+            parts, start = [], 0
+            for number, end in enumerate(ends, 1):
+                parts.append(NamedPart(number, await self._copy_part(stored, upload_id, number, start, end)))
+                start = end
+            document = render_completion(parts)
+            status, _, body = await self._send(
+                "POST",
+                stored.bucket,
+                stored.key,
+                [("uploadId", upload_id)],
+                {"content-type": "application/xml"},
+                document,
+            )
+            _good(status, body)
+        except BaseException:
+            await self._send("DELETE", stored.bucket, stored.key, [("uploadId", upload_id)])
+            raise
+
+    async def _boundaries(self, stored: Stored, count: int) -> list[int]:
+        ends, at = [], 0
+        for number in range(1, count + 1):
+            part = await self.head(stored.bucket, stored.key, number)
+            if part is None:
+                raise S3Error("PreconditionFailed")
+            at += part.size
+            ends.append(at)
+        if at != stored.size:
+            raise S3Error("NotImplemented", detail="the store does not tell the sizes of an object's parts")
+        return ends
+
+    async def _copy_part(self, stored: Stored, upload_id: str, number: int, start: int, end: int) -> str:
+        fields = _source(stored)
+        if (start, end) != (0, stored.size):
+            # S3 copies ranges of sources above 5 MiB only: what is smaller is one part, and copied whole.
+            fields["x-amz-copy-source-range"] = f"bytes={start}-{end - 1}"
+        query = [("partNumber", str(number)), ("uploadId", upload_id)]
+        status, _, body = await self._send("PUT", stored.bucket, stored.key, query, fields)
+        return parse_xml(_good(status, body)).value("ETag") or ""
+
+    async def _send(
+        self,
+        method: str,
+        bucket: str | None,
+        key: str | None,
+        query: list[tuple[str, str]] | tuple[()] = (),
+        fields: Mapping[str, str] = _NONE,
+        body: bytes = b"",
+    ) -> tuple[int, Headers, bytes]:
+        prepared = self._forwarder.prepare_own(method, bucket or "", key, self._clock.now(), query, body, fields)
+        try:
+            answer = await self._upstream.send(prepared)
+            return answer.status, answer.headers, await read_answer(answer, ANSWER_BYTES)
+        except UpstreamError as error:
+            raise S3Error("ServiceUnavailable", detail=str(error)) from error
+
+
+def _source(stored: Stored) -> dict[str, str]:
+    return {
+        "x-amz-copy-source": str(CopySource(stored.bucket, stored.key)),
+        "x-amz-copy-source-if-match": quote_etag(stored.etag),
+    }
+
+
+def _grants(acl: Element) -> dict[str, str]:
+    owner, listed = acl.child("Owner"), acl.child("AccessControlList")
+    if owner is None or listed is None:
+        raise S3Error("ServiceUnavailable", detail="the upstream's ACL cannot be read")
+    fields: dict[str, str] = {}
+    usual = True
+    for grant in listed.all("Grant"):
+        grantee, permission = grant.child("Grantee"), grant.value("Permission") or ""
+        found = [(kind, grantee.value(name)) for kind, name in _GRANTEES] if grantee is not None else []
+        who = next((f'{kind}="{value}"' for kind, value in found if value), None)
+        if who is None:
+            raise S3Error("NotImplemented", detail="the object's ACL names somebody in a way that cannot be repeated")
+        usual = usual and permission == "FULL_CONTROL" and who == f'id="{owner.value("ID")}"'
+        name = f"x-amz-grant-{permission.lower().replace('_', '-')}"
+        fields[name] = f"{fields[name]}, {who}" if name in fields else who
+    return {} if usual else fields
+
+
+def _good(status: int, body: bytes) -> bytes:
+    """Return the body of a good answer; raises `S3Error` with the store's own code where that is known."""
+    root = None
+    if status >= 300 or body.lstrip()[:1] == b"<":
+        try:
+            root = parse_xml(body.lstrip()) if body.strip() else None
+        except S3Error:
+            root = None
+    if status < 300 and (root is None or root.name != "Error"):
+        return body.lstrip() if root is not None else body
+    code = (root.value("Code") if root is not None else None) or ("PreconditionFailed" if status == 412 else "")
+    try:
+        return _raise(S3Error(code))
+    except KeyError:
+        raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} {code}") from None
+
+
+def _raise(error: S3Error) -> bytes:
+    raise error
