@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from proxy.cli.command import Command
@@ -12,6 +13,7 @@ from proxy.diagnostics import render_all
 from proxy.errors import ConfigError
 from proxy.server.checks import check_policies
 from proxy.server.rules import Rules, load_rules
+from proxy.server.tls import check_tls
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +40,18 @@ def check(path: Path) -> int:
     try:
         rules = load_rules(path)
         tests = check_policies(rules)
+        expiring = check_tls(rules.config, time.time())
     except ConfigError as error:
         print(error, file=sys.stderr)
         return Exit.BAD_NEWS
-    if rules.config.warnings:
-        print(render_all(rules.config.warnings), file=sys.stderr)
-    print(f"{path}: {_summary(rules, tests)}")
+    warnings = (*rules.config.warnings, *expiring)
+    if warnings:
+        print(render_all(warnings), file=sys.stderr)
+    print(f"{path}: {_summary(rules, tests, len(warnings))}")
     return Exit.CLEAN
 
 
-def _summary(rules: Rules, tests: int) -> str:
+def _summary(rules: Rules, tests: int, warnings: int) -> str:
     identities = rules.config.identities
     keys = sum(len(identity.access_keys) for identity in identities)
     statements = sum(len(policy.statements) for policy in rules.bucket_policies.files)
@@ -57,7 +61,7 @@ def _summary(rules: Rules, tests: int) -> str:
         "bucket policies": len(rules.bucket_policies.files),
         "statements": statements,
         "policy tests": tests,
-        "warnings": len(rules.config.warnings),
+        "warnings": warnings,
     }
     return f"ok ({', '.join(f'{name}: {count}' for name, count in counted.items())}), revision {rules.revision[:12]}"
 

@@ -128,6 +128,8 @@ class Reloader(Generic[S]):
             _log.warning("%s", message)
         if new.revision != old.revision:
             _log.info("reloaded: revision %s replaces %s", new.revision, old.revision)
+        else:
+            _log.info("reloaded: policies are as before, revision %s", new.revision)
         return ReloadOutcome(True, new.revision, message)
 
     def _load_checked(self) -> S:

@@ -8,15 +8,21 @@ Source: https://docs.python.org/3/library/ssl.html#ssl.SSLContext.load_cert_chai
 
 from __future__ import annotations
 
+import logging
 import ssl
+import time
 from pathlib import Path
 
-from proxy.config import ServerTls, UpstreamTls
-from proxy.diagnostics import Diagnostic, Severity, Span
+from cryptography import x509
+
+from proxy.config import Config, ServerTls, UpstreamTls
+from proxy.diagnostics import Diagnostic, Severity, Span, render
 from proxy.errors import ConfigError
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _ALPN = ["http/1.1"]
+_SOON_SECONDS = 14 * 86400.0
+_log = logging.getLogger("s3warden.tls")
 
 
 def server_context(settings: ServerTls) -> ssl.SSLContext:
@@ -34,6 +40,17 @@ def check_certificate(settings: ServerTls) -> None:
     _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
 
 
+def check_tls(config: Config, now: float) -> list[Diagnostic]:
+    """Try all that a configuration says of TLS; return warnings, raise `ConfigError` for what cannot be used."""
+    if config.upstream.endpoint.startswith("https:"):
+        client_context(config.upstream.tls)
+    if config.listen.tls is None:
+        return []
+    check_certificate(config.listen.tls)
+    warning = expiry_warning(config.listen.tls, now)
+    return [] if warning is None else [warning]
+
+
 def load_certificate(context: ssl.SSLContext, settings: ServerTls) -> None:
     """Put the certificate now on disk into `context`, live; raises `ConfigError`.
 
@@ -42,6 +59,24 @@ def load_certificate(context: ssl.SSLContext, settings: ServerTls) -> None:
     """
     check_certificate(settings)
     _load(context, settings)
+    # Clients would only hear of it in the handshake, and this process not at all.
+    warning = expiry_warning(settings, time.time())
+    if warning is not None:
+        _log.warning("%s", render(warning))
+
+
+def expiry_warning(settings: ServerTls, now: float) -> Diagnostic | None:
+    """Return a warning about a certificate that clients will refuse, or will soon: it has, or nearly has, expired."""
+    try:
+        end = x509.load_pem_x509_certificate(settings.cert.read_bytes()).not_valid_after_utc
+    except ValueError:
+        return None  # OpenSSL, which decides, reads more than this parser does
+    left = end.timestamp() - now
+    if left > _SOON_SECONDS:
+        return None
+    message = f"the certificate {'expires' if left > 0 else 'expired'} on {end:%Y-%m-%d %H:%M} UTC"
+    remedy = "put a new one in its place: it is picked up while the proxy runs"
+    return Diagnostic(Severity.WARNING, "certificate-expires", message, Span(str(settings.cert)), remedy)
 
 
 def client_context(settings: UpstreamTls) -> ssl.SSLContext:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from proxy.cli.main import main
 
@@ -65,3 +70,47 @@ def test_the_example_is_valid_as_it_ships(monkeypatch: pytest.MonkeyPatch, capsy
         monkeypatch.setenv(name, "value")
     assert check(Path(__file__).parents[2] / "config.example.yaml") == 0
     assert "bucket policies: 1, statements: 2, policy tests: 8, warnings: 0" in capsys.readouterr().out
+
+
+def test_a_certificate_that_does_not_fit_its_key_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(GOOD + "listen: {tls: {cert: a.pem, key: b.pem}}\n")
+    _write_certificate(tmp_path / "a.pem", days=30)
+    (tmp_path / "b.pem").write_bytes((tmp_path / "a.pem").read_bytes())
+    assert check(path) == 0
+    _write_certificate(tmp_path / "b.pem", days=30)
+    assert check(path) == 1
+    assert "key values mismatch" in capsys.readouterr().err
+
+
+def test_a_certificate_that_expires_soon_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(GOOD + "listen: {tls: {cert: a.pem, key: a.pem}}\n")
+    _write_certificate(tmp_path / "a.pem", days=3)
+    assert check(path) == 0
+    captured = capsys.readouterr()
+    assert "the certificate expires on" in captured.err
+    assert "warnings: 1" in captured.out
+
+
+def test_an_authority_that_holds_no_certificate_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.yaml"
+    (tmp_path / "ca.pem").write_text("nothing")
+    path.write_text(GOOD.replace("http:", "https:").replace("credentials", "tls: {ca: ca.pem}, credentials"))
+    assert check(path) == 1
+    assert "cannot load the authority" in capsys.readouterr().err
+
+
+def _write_certificate(path: Path, days: int) -> None:
+    """Write a self-signed certificate and its key into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "proxy")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    certificate = (
+        builder.not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    pem, pkcs8, open_key = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, pkcs8, open_key))

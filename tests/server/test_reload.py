@@ -199,6 +199,16 @@ async def test_reloads_at_the_same_time_queue_up(place: Place):
     assert [outcome.revision for outcome in outcomes] == ["two"] * 3
 
 
+async def test_a_reload_that_changes_no_policy_is_told_too(place: Place, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    reloader = place.reloader()
+    place.policy.write_text("broken")
+    assert not (await reloader.reload()).ok
+    place.policy.write_text("one")
+    assert (await reloader.reload()).ok
+    assert caplog.messages[-1] == "reloaded: policies are as before, revision one"
+
+
 async def test_settings_that_need_a_restart_are_named(place: Place, caplog: pytest.LogCaptureFixture):
     reloader = place.reloader()
     place.path.write_text(place.path.read_text().replace("workers: 1", "workers: 3"))

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from proxy.config import ServerTls, UpstreamTls
+from proxy.diagnostics import render
 from proxy.errors import ConfigError
-from proxy.server.tls import check_certificate, client_context, load_certificate, server_context
+from proxy.server.tls import check_certificate, client_context, expiry_warning, load_certificate, server_context
 
 WriteCertificate = Callable[..., tuple[Path, Path]]
 
@@ -135,3 +137,18 @@ def test_files_that_are_missing_or_no_pem_are_named(tls: ServerTls, tmp_path: Pa
         client_context(UpstreamTls(ca=garbage))
     with pytest.raises(ConfigError, match=r"absent\.pem"):
         client_context(UpstreamTls(ca=tmp_path / "absent.pem"))
+
+
+def test_a_certificate_that_expires_within_two_weeks_or_has_expired_is_pointed_out(
+    tls: ServerTls, caplog: pytest.LogCaptureFixture
+):
+    now = time.time()  # the certificate is valid for an hour from now
+    assert expiry_warning(tls, now - 15 * 86400) is None
+    soon, expired = expiry_warning(tls, now), expiry_warning(tls, now + 7200)
+    assert soon is not None
+    assert "the certificate expires on 20" in render(soon)
+    assert expired is not None
+    assert "the certificate expired on 20" in render(expired)
+    assert expired.span.file == str(tls.cert)
+    server_context(tls)
+    assert "the certificate expires on 20" in caplog.text
