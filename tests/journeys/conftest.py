@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ACCOUNT, Store
 from tests.journeys.front import Front
-from tests.journeys.walking import Walk, bucket_policy, store_client, walking
+from tests.journeys.walking import Walk, bucket_policy, make_bucket, store_client, walking
 
 STORES = ("moto", "rclone")
 
@@ -75,8 +75,7 @@ def walk(store: Store, front: Front, tmp_path_factory: pytest.TempPathFactory) -
     """The proxy before `store`, with the usual callers, a private bucket and a public one."""
     direct = store_client(store)
     for bucket in ("private", "public"):
-        direct.create_bucket(Bucket=bucket)
-        direct.put_object(Bucket=bucket, Key="an object", Body=b"stored before")
+        make_bucket(direct, bucket, "an object")
     folder = tmp_path_factory.mktemp(f"walk-{front.name}")
     with walking(folder, store, endpoint=front.endpoint, buckets={"public": PUBLIC, "private": SIGNED}) as running:
         yield running

@@ -295,6 +295,7 @@ def test_another_proxy_of_the_fleet_knows_the_upload(journey: Journey, front: Fr
     parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
     journey.s3.complete_multipart_upload(**of, UploadId=upload_id, MultipartUpload={"Parts": parts})
     assert journey.read("fleet", "strict") == b"x"
+    assert journey.forgotten("strict")
 
 
 def test_an_upload_that_is_not_encrypted_is_denied_and_leaves_nothing(journey: Journey, front: Front) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import ACCOUNT, OTHER_ACCOUNT, Store
-from tests.journeys.front import Front
-from tests.journeys.signing import Key, presign_v4, sign_v4
+from tests.journeys.front import Front, Seen
+from tests.journeys.signing import Key, form_fields_v2, form_fields_v4, multipart, presign_v4, sign_v4
 from tests.journeys.walking import (
     ALICE,
     BOB,
@@ -22,6 +22,7 @@ from tests.journeys.walking import (
     bucket_policy,
     everybody,
     identity,
+    make_bucket,
     store_client,
     walking,
 )
@@ -80,8 +81,7 @@ RULES = {
 def house(store: Store, front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     direct = store_client(store)
     for bucket in BUCKETS:
-        direct.create_bucket(Bucket=bucket)
-        direct.put_object(Bucket=bucket, Key="object", Body=b"stored before")
+        make_bucket(direct, bucket, "object")
     own = {"access_key_id": store.access_key_id, "secret_access_key": store.secret_access_key}
     people = [
         *everybody(),
@@ -324,7 +324,7 @@ def test_a_store_that_is_not_there_is_a_service_unavailable(moto_store: Store, t
 
 
 def test_policies_of_the_store_can_be_left_to_clients(moto_store: Store, moto_front: Front, tmp_path: Path) -> None:
-    store_client(moto_store).create_bucket(Bucket="with-policy")
+    make_bucket(store_client(moto_store), "with-policy")
     with walking(tmp_path, moto_store, endpoint=moto_front.endpoint, bucket_policy_api="forward") as running:
         s3 = running.client()
         document = '{"Version": "2012-10-17", "Statement": []}'
@@ -334,10 +334,108 @@ def test_policies_of_the_store_can_be_left_to_clients(moto_store: Store, moto_fr
 
 
 def test_somebody_may_upload_without_reading(moto_store: Store, moto_front: Front, tmp_path: Path) -> None:
+    make_bucket(store_client(moto_store), "inbox")
     people = [identity("user/alice", ALICE, "write.yaml")]
-    policies = {"write": allow("s3:PutObject", resource="arn:aws:s3:::plain/inbox/${aws:username}/*")}
+    policies = {"write": allow("s3:PutObject", resource="arn:aws:s3:::inbox/${aws:username}/*")}
     options: dict[str, Any] = {"identities": people, "policies": policies}
     with walking(tmp_path, moto_store, endpoint=moto_front.endpoint, **options) as running:
-        assert ask(running, ALICE, "PUT", "/plain/inbox/alice/x", b"x").status == 200
-        assert ask(running, ALICE, "PUT", "/plain/inbox/bob/x", b"x").status == 403
-        assert ask(running, ALICE, "GET", "/plain/inbox/alice/x").status == 403
+        assert ask(running, ALICE, "PUT", "/inbox/alice/x", b"x").status == 200
+        assert ask(running, ALICE, "PUT", "/inbox/bob/x", b"x").status == 403
+        assert ask(running, ALICE, "GET", "/inbox/alice/x").status == 403
+
+
+def test_headers_in_the_query_of_a_link_are_judged_and_sent_as_headers(house: Walk, front: Front) -> None:
+    query = (("x-amz-server-side-encryption", "AES256"), ("x-amz-meta-a", "1"), ("Content-Type", "text/x"))
+    with front.watched() as seen:
+        found = house.send(presign_v4(Wire("PUT", "/remedied/linked", query), ALICE, house.host).with_(body=b"x"))
+    assert found.status == 200
+    [sent] = seen
+    assert sent.target == "/remedied/linked"
+    assert sent.headers["x-amz-server-side-encryption"] == "AES256"
+    assert (sent.headers["x-amz-meta-a"], sent.headers["content-type"]) == ("1", "text/x")
+    query = (("x-amz-server-side-encryption", "aws:kms"),)
+    with front.watched() as seen:
+        found = house.send(presign_v4(Wire("PUT", "/remedied/linked", query), ALICE, house.host).with_(body=b"x"))
+    assert (found.status, seen) == (403, [])
+    query = (("x-amz-acl", "private"),)
+    with front.watched() as seen:
+        found = house.send(presign_v4(Wire("PUT", "/plain/linked", query), READER, house.host).with_(body=b"x"))
+    assert (found.status, seen) == (403, [])
+    assert house.decision(found)["actions"] == ["s3:PutObject", "s3:PutObjectAcl"]
+
+
+@pytest.mark.parametrize("fields_of", [form_fields_v4, form_fields_v2])
+def test_fields_of_a_form_are_judged_and_sent_as_headers(
+    house: Walk, front: Front, direct: Any, fields_of: Callable[..., list[tuple[str, str]]]
+) -> None:
+    def upload(*fields: tuple[str, str], bucket: str = "remedied") -> tuple[Answer, list[Seen]]:
+        body, kind = multipart(fields_of(bucket, "forms/file.txt", ALICE, *fields), b"from a form")
+        with front.watched() as seen:
+            found = house.send(Wire("POST", f"/{bucket}", (), (("Content-Type", kind),), body))
+        return found, seen
+
+    found, seen = upload(
+        ("x-amz-server-side-encryption", "AES256"),
+        ("x-amz-meta-who", "grüße"),
+        ("Content-Type", "text/x"),
+        ("success_action_redirect", "https://app.example/done?a=b"),
+    )
+    assert found.status == 303
+    location = found.headers["Location"]
+    assert location.startswith("https://app.example/done?a=b&bucket=remedied&key=forms%2Ffile.txt&etag=")
+    [sent] = seen
+    assert (sent.method, sent.path, bytes(sent.body)) == ("PUT", "/remedied/forms/file.txt", b"from a form")
+    assert sent.headers["x-amz-server-side-encryption"] == "AES256"
+    assert sent.headers["x-amz-meta-who"].encode("latin-1").decode() == "grüße"
+    assert not {"policy", "x-amz-signature", "awsaccesskeyid", "key"} & set(sent.headers)
+    assert direct.get_object(Bucket="remedied", Key="forms/file.txt")["ContentType"] == "text/x"
+    denied, seen = upload(("x-amz-server-side-encryption", "aws:kms"))
+    assert (denied.status, denied.code, seen) == (403, "AccessDenied", [])
+    assert [each["sid"] for each in house.decision(denied)["statements"]] == ["Encrypted"]
+    # The bucket's rules complete forms, too.
+    remedied, seen = upload(("acl", "public-read"))
+    assert remedied.status == 204
+    assert seen[0].headers["x-amz-server-side-encryption"] == "AES256"
+    assert "x-amz-acl" not in seen[0].headers
+    kept, seen = upload(("acl", "private"), bucket="plain")
+    assert (kept.status, seen[0].headers["x-amz-acl"]) == (204, "private")
+    assert house.decision(kept)["actions"] == ["s3:PutObject", "s3:PutObjectAcl"]
+
+
+def test_a_policy_written_for_one_way_to_spell_a_name_holds_for_all(house: Walk, front: Front) -> None:
+    for path in ("/plain/%6Fbject", "/plain/obj%65ct", "/plain/object?x-id=GetObject"):
+        bare, _, query = path.partition("?")
+        wire = Wire("GET", bare, (("x-id", "GetObject"),) if query else ())
+        with front.watched() as seen:
+            found = house.send(sign_v4(wire, ALICE, house.host))
+        assert (found.body, seen[0].target) == (b"stored before", "/plain/object")
+        assert house.decision(found)["resources"] == ["arn:aws:s3:::plain/object"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        (("acl", ""), ("tagging", "")),
+        (("versionId", "1"), ("versionId", "2")),
+        (("unheard-of", ""),),
+        (("uploadId", ""),),
+        (("acl", "x"),),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(
+    house: Walk, front: Front, query: tuple[tuple[str, str], ...]
+) -> None:
+    with front.watched() as seen:
+        found = house.send(sign_v4(Wire("GET", "/plain/object", query), ALICE, house.host))
+    assert found.status in (400, 501)
+    assert seen == []
+
+
+def test_a_header_that_has_one_value_must_not_be_sent_twice(house: Walk, front: Front) -> None:
+    wire = Wire("PUT", "/plain/object", (), (("x-amz-acl", "private,public-read"),), b"x")
+    signed = sign_v4(wire, ALICE, house.host)
+    pairs = [(n, v) for n, v in signed.headers if n != "x-amz-acl"]
+    doubled = signed.with_(headers=(*pairs, ("x-amz-acl", "private"), ("x-amz-acl", "public-read")))
+    with front.watched() as seen:
+        found = house.send(doubled)
+    assert (found.status, seen) == (400, [])

@@ -19,7 +19,7 @@ from tests.conftest import Store
 from tests.journeys.front import Front, until
 from tests.journeys.scripted import ScriptedStore, answer, error
 from tests.journeys.signing import SIGNED_CHUNKS, SIGNED_TRAILER, UNSIGNED, UNSIGNED_TRAILER, Key, chunked, sign_v4
-from tests.journeys.walking import ALICE, BOB, Walk, store_client, walking
+from tests.journeys.walking import ALICE, BOB, Walk, make_bucket, store_client, walking
 from tests.journeys.wire import Answer, Wire
 
 LARGE = b"0123456789abcdef" * (1 << 16)
@@ -114,7 +114,7 @@ def test_a_preflight_goes_to_the_store_unsigned(
     moto_store: Store, moto_front: Front, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     direct = store_client(moto_store)
-    direct.create_bucket(Bucket="cors")
+    make_bucket(direct, "cors")
     rule = {"AllowedOrigins": ["https://app.example"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"]}
     direct.put_bucket_cors(Bucket="cors", CORSConfiguration={"CORSRules": [rule]})
     folder = tmp_path_factory.mktemp("cors")
@@ -140,7 +140,7 @@ def framed(
     request: pytest.FixtureRequest, store: Store, front: Front, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Walk]]:
     direct = store_client(store)
-    direct.create_bucket(Bucket="framed")
+    make_bucket(direct, "framed")
     folder = tmp_path_factory.mktemp("framed")
     with walking(folder, store, endpoint=front.endpoint, upstream={"payload": request.param}) as walk:
         yield request.param, walk

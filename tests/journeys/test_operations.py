@@ -17,7 +17,7 @@ from proxy.s3.operations import OPERATIONS
 from tests.conftest import ACCOUNT, Store
 from tests.journeys.front import Front
 from tests.journeys.signing import Key, form_fields_v4, multipart, sign_v4
-from tests.journeys.walking import Document, Walk, allow, identity, store_client, walking
+from tests.journeys.walking import Document, Walk, allow, identity, make_bucket, store_client, walking
 from tests.journeys.wire import Wire, decode_query
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "operations.txt"
@@ -222,9 +222,7 @@ def walk(store: Store, front: Front, tmp_path_factory: pytest.TempPathFactory) -
     direct = store_client(store)
     for row in FORWARDED:
         if row.operation != "CreateBucket":
-            direct.create_bucket(Bucket=row.bucket)
-            for key in (KEY, SOURCE):
-                direct.put_object(Bucket=row.bucket, Key=key, Body=b"stored")
+            make_bucket(direct, row.bucket, KEY, SOURCE)
     folder = tmp_path_factory.mktemp("operations")
     settings = {"policies": policies, "identities": identities, "bucket_policy_api": "forward"}
     with walking(folder, store, endpoint=front.endpoint, **settings) as running:

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import yaml
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from tests.conftest import ACCOUNT, Store, free_port, running
 from tests.journeys.front import until
@@ -152,6 +153,17 @@ def client(endpoint: str, key: Key, *, verify: Path | None = None, **config: obj
 def store_client(store: Store) -> Any:
     """boto3 on the store itself, beside the proxy."""
     return client(store.endpoint, Key(store.access_key_id, store.secret_access_key))
+
+
+def make_bucket(direct: Any, name: str, *keys: str) -> None:
+    """Make a bucket on the store, if it is not there yet, with these objects."""
+    try:
+        direct.create_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
+            raise
+    for key in keys:
+        direct.put_object(Bucket=name, Key=key, Body=b"stored before")
 
 
 @contextmanager
