@@ -17,6 +17,7 @@ from proxy.yamldoc import DocPath, Value
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^{}]+)\}")
 _LOOKALIKE = re.compile(r"\$\{(env|file):")
+_MISSPELT = re.compile(r"\s*\$\{[^{}]*\}\s*")
 
 
 class Secret:
@@ -74,6 +75,9 @@ class _Resolver:
         if isinstance(value, list):
             return [self.replace(child, (*path, index)) for index, child in enumerate(value)]
         if not _LOOKALIKE.search(value):
+            if _MISSPELT.fullmatch(value):
+                # Taken as it is, the secret would be the name of a variable, which everybody can read.
+                self._fail(path, "`${...}` without `env:` or `file:`", 'write "${env:NAME}" or "${file:/path}"')
             return value
         match = _REFERENCE.fullmatch(value)
         if match is None:

@@ -281,6 +281,15 @@ def test_a_reference_inside_a_longer_text_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "written", ["${UP_SECRET}", "${ENV:UP_SECRET}", "${environ:UP_SECRET}", "${}", " ${UP_SECRET} "]
+)
+def test_a_misspelt_reference_is_not_taken_for_the_secret(tmp_path: Path, written: str) -> None:
+    said = refusal(tmp_path, MINIMAL.replace("${env:UP_SECRET}", written))
+    assert "`${...}` without `env:` or `file:`" in said
+    assert 'write "${env:NAME}"' in said
+
+
+@pytest.mark.parametrize(
     "text",
     [
         MINIMAL.replace('"${env:UP_SECRET}"', "hunter2, sesion_token: hunter2"),
