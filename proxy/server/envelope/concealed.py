@@ -76,11 +76,15 @@ def _only(headers: Headers, name: str) -> str | None:
 
 def _extent(headers: Headers, status: int) -> tuple[int, int, int]:
     """Return where the body begins, how long it and how large the object is."""
-    if status != 206:
+    extent = headers.joined("content-range")
+    # There are stores that answer a range with 200, and say all the same which one it is.
+    if extent is None or status not in (200, 206):
+        if status == 206:
+            raise IntegrityError("range", "the backend answered a range without saying which")
         length = headers.joined("content-length") or ""
         size = int(length) if _is_number(length) else 0
         return 0, size, size
-    unit, _, rest = (headers.joined("content-range") or "").partition(" ")
+    unit, _, rest = extent.partition(" ")
     span, _, total = rest.partition("/")
     first, dash, last = span.partition("-")
     if unit.lower() != "bytes" or not dash or not all(map(_is_number, (first, last, total))):
