@@ -37,7 +37,7 @@ test-real: $(VENV)/stamp-test .venv-clients
 	$(BIN)/python -m pytest -q tests/real $(PYTEST_ARGS)
 
 fuzz: $(VENV)/stamp-test
-	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n auto tests/fuzz $(PYTEST_ARGS)
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n auto -o timeout=900 tests/fuzz $(PYTEST_ARGS)
 
 check: $(VENV)/stamp-check
 	$(BIN)/ruff check .
