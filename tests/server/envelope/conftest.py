@@ -65,6 +65,7 @@ class Sealed:
     client: Any
     direct: Any
     admin: int
+    pid: int
 
     def bucket(self, kind: str = "sealed") -> str:
         """Make a bucket whose settings go with its name."""
@@ -156,6 +157,7 @@ def sealed_proxy(
             s3_client(f"http://127.0.0.1:{port}", "AKIAALICE", "alice-secret"),
             s3_client(store.endpoint, store.access_key_id, store.secret_access_key),
             admin,
+            child.process.pid,
         )
 
 
