@@ -34,4 +34,6 @@ class Complaints:
             return
         self._kinds[code] = (now, 0)
         more = f" ({kept_back} more since the last line about this)" if kept_back else ""
-        _log.error("request %s was answered %d %s: %s%s", request_id, status, code, detail, more)
+        # Some reasons have lines of their own, and keys of objects may have any character.
+        plain = " ".join("".join(each if each.isprintable() else " " for each in detail).split())
+        _log.error("request %s was answered %d %s: %s%s", request_id, status, code, plain, more)

@@ -40,3 +40,10 @@ def test_a_clock_that_is_set_back_silences_nothing(clock: FixedClock, caplog: py
     clock.seconds -= 3600
     complaints.tell("R2", 503, "ServiceUnavailable", "down")
     assert len(caplog.messages) == 2
+
+
+def test_a_reason_stays_on_its_line_whatever_is_in_it(clock: FixedClock, caplog: pytest.LogCaptureFixture) -> None:
+    Complaints(clock).tell("R1", 503, "ServiceUnavailable", "a read of `k\n2026 INFO all is well\x1b[2J`")
+    assert caplog.messages == [
+        "request R1 was answered 503 ServiceUnavailable: a read of `k 2026 INFO all is well [2J`"
+    ]
