@@ -51,6 +51,7 @@ _ABOUT_US = frozenset(
 _NOT_SHOWN = frozenset({"RequestId", "HostId", "Endpoint", "Resource"})
 _OURS = frozenset({"content-length", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REFUSES_FRAMING = frozenset({400, 403, 411, 501})
 
 
 async def refuse(exchange: Exchange, error: S3Error) -> web.StreamResponse:
@@ -157,8 +158,11 @@ async def _relay_problem(exchange: Exchange, answer: UpstreamAnswer) -> web.Stre
     if code is None:
         return await _relay_unreadable(exchange, status, body)
     exchange.error = code
+    hint = _hint(exchange, status)
     if code in _ABOUT_US:
-        raise S3Error("ServiceUnavailable", detail=f"the upstream refuses the proxy's request: {code}")
+        raise S3Error("ServiceUnavailable", detail=f"the upstream refuses the proxy's request: {code}{hint}")
+    if hint:
+        exchange.detail = f"the upstream answered {status} {code}{hint}"
     children = [child for child in root.children if child.name not in _NOT_SHOWN]
     children += [Element("Resource", exchange.http.path), Element("RequestId", exchange.request_id)]
     document = render_xml(Element("Error", children=(*children, Element("HostId", exchange.host_id))))
@@ -166,14 +170,25 @@ async def _relay_problem(exchange: Exchange, answer: UpstreamAnswer) -> web.Stre
     return await reply_document(exchange, status, document, fields)
 
 
+def _hint(exchange: Exchange, status: int) -> str:
+    """Return what the operator may try when a store refuses an upload whose framing not every store knows."""
+    trailer = "x-amz-trailer" in exchange.http.headers and exchange.rules.config.upstream.payload == "checksums"
+    if not trailer or status not in _REFUSES_FRAMING:
+        return ""
+    return (
+        "; the upload went on with a checksum trailer, and a store that takes none needs `upstream.payload: unsigned`"
+    )
+
+
 async def _relay_unreadable(exchange: Exchange, status: int, body: bytes) -> web.StreamResponse:
     """Answer where the store's error is no S3 error: something stands between, or it is no S3."""
     if status >= 500:
-        detail = f"the upstream answered {status} without an S3 error"
+        detail = f"the upstream answered {status} without an S3 error{_hint(exchange, status)}"
         raise S3Error("ServiceUnavailable", headers={"Retry-After": "1"}, detail=detail)
     if not body and status in (404, 412):
         return await reply_document(exchange, status, b"")
-    raise S3Error("InternalError", detail=f"the upstream answered {status} without an S3 error")
+    detail = f"the upstream answered {status} without an S3 error{_hint(exchange, status)}"
+    raise S3Error("InternalError", detail=detail)
 
 
 def begin(exchange: Exchange, status: int, fields: Iterable[tuple[str, str]], length: int | None) -> None:
