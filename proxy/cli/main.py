@@ -8,8 +8,10 @@ builds a `Report` and calls `proxy.cli.reports.emit`, which gives it all formats
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 
 import proxy
@@ -84,6 +86,9 @@ GROUPS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names, by default the process's own arguments; returns an exit code."""
     arguments = build_parser(COMMANDS).parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and keys may hold what no encoding can show: that must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -96,6 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.CLEAN
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        # Python would exit with 1, which says that there is an answer, and that it is bad news.
+        traceback.print_exc(file=sys.stderr)
+        print(f"s3warden: internal error: {type(error).__name__}", file=sys.stderr)
+        return Exit.ERROR
     return code
 
 

@@ -71,6 +71,23 @@ def test_a_configuration_error_is_shown_with_its_place_and_is_exit_code_2(
     assert captured.out == ""
 
 
+def test_an_internal_error_is_exit_code_2_since_1_would_be_an_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_commands(monkeypatch, command("fail", ZeroDivisionError("division by zero")))
+    assert main(["fail"]) == 2
+    assert capsys.readouterr().err.endswith("s3warden: internal error: ZeroDivisionError\n")
+
+
+def test_what_no_encoding_can_show_is_escaped() -> None:
+    command = [sys.executable, "-m", "proxy", "policy", "explain", "policies/buckets", "--principal", "anonymous"]
+    resource = b"arn:aws:s3:::demo/\xff"
+    result = subprocess.run(
+        [*command, "--action", "s3:GetObject", "--resource", resource], capture_output=True, cwd=ROOT
+    )
+    assert (result.returncode, b"demo/\\udcff" in result.stdout) == (1, True)
+
+
 def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with_commands(monkeypatch, command("wait", KeyboardInterrupt()))
     assert main(["wait"]) == 130
