@@ -5,8 +5,10 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import md5
 from types import MappingProxyType
 from urllib.parse import unquote_plus
 
@@ -17,6 +19,7 @@ from proxy.s3.completion import NamedPart, render_completion
 from proxy.s3.copy_source import CopySource
 from proxy.s3.etags import quote_etag, unquote_etag
 from proxy.s3.headers import Headers
+from proxy.s3.tagging import parse_tagging, render_tagging_header
 from proxy.s3.xml import Element, parse_xml
 from proxy.server.store import read_answer
 from proxy.server.upstream import Upstream, UpstreamError
@@ -61,6 +64,14 @@ class Stored:
         return {**kept, **changed}
 
 
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """The tags of an object, as a header and as a document; both empty without any."""
+
+    header: str = ""
+    document: bytes = b""
+
+
 class Depot:
     """Makes requests under the proxy's own credential; what fails raises `S3Error`."""
 
@@ -100,13 +111,21 @@ class Depot:
             await self._send("DELETE", bucket, key)
         return False
 
-    async def head(self, bucket: str, key: str, part: int | None = None) -> Stored | None:
-        """Return what is said of an object, or of one of its parts; None if there is none."""
-        query = [] if part is None else [("partNumber", str(part))]
-        status, headers, _ = await self._send("HEAD", bucket, key, query)
+    async def stretch(self, stored: Stored, first: int, end: int) -> bytes:
+        """Return a few stored bytes of an object, if it is still the same."""
+        fields = {"if-match": quote_etag(stored.etag), "range": f"bytes={first}-{end - 1}"}
+        status, _, body = await self._send("GET", stored.bucket, stored.key, (), fields)
+        if status != 206 or len(body) != end - first:
+            _good(status, body)
+            raise S3Error("ServiceUnavailable", detail="the upstream answered with another range than it was asked for")
+        return body
+
+    async def head(self, bucket: str, key: str) -> Stored | None:
+        """Return what is said of an object; None if there is none."""
+        status, headers, _ = await self._send("HEAD", bucket, key)
         if status == 404:
             return None
-        if status not in (200, 206):
+        if status != 200:
             raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a HEAD of `{key}`")
         return Stored(bucket, key, headers)
 
@@ -143,20 +162,34 @@ class Depot:
         status, _, body = await self._send("GET", stored.bucket, stored.key, [("acl", "")])
         return _grants(parse_xml(_good(status, body)))
 
+    async def tagging(self, stored: Stored) -> Tagging:
+        """Return an object's tags; not every store copies them by itself."""
+        status, _, body = await self._send("GET", stored.bucket, stored.key, [("tagging", "")])
+        if status in (404, 501) or (status == 200 and not body.strip()):
+            return Tagging()
+        document = _good(status, body)
+        return Tagging(render_tagging_header(parse_tagging(parse_xml(document))), document)
+
+    async def put_tagging(self, stored: Stored, tagging: Tagging) -> None:
+        """Give an object its tags again."""
+        fields = {"content-type": "application/xml", "content-md5": _md5(tagging.document)}
+        query = [("tagging", "")]
+        status, _, body = await self._send("PUT", stored.bucket, stored.key, query, fields, tagging.document)
+        _good(200 if status == 204 else status, body)
+
     async def copy(self, stored: Stored, fields: Mapping[str, str]) -> None:
-        """Copy an object onto itself, if it is still the same, with new metadata."""
+        """Copy an object onto itself, if it is still the same, with new metadata and tags."""
         status, _, body = await self._send(
             "PUT",
             stored.bucket,
             stored.key,
             (),
-            {**fields, **_source(stored), "x-amz-metadata-directive": "REPLACE"},
+            {**fields, **_source(stored), "x-amz-metadata-directive": "REPLACE", **_tagging_directive(fields)},
         )
         _good(status, body)
 
-    async def copy_parts(self, stored: Stored, fields: Mapping[str, str], count: int) -> None:
+    async def copy_parts(self, stored: Stored, fields: Mapping[str, str], ends: Iterable[int]) -> None:
         """Copy an object of several parts onto itself along its part boundaries, which are part of its form."""
-        ends = await self._boundaries(stored, count)
         status, _, body = await self._send("POST", stored.bucket, stored.key, [("uploads", "")], fields)
         upload_id = parse_xml(_good(status, body)).value("UploadId") or ""
         try:
@@ -177,18 +210,6 @@ class Depot:
         except BaseException:
             await self._send("DELETE", stored.bucket, stored.key, [("uploadId", upload_id)])
             raise
-
-    async def _boundaries(self, stored: Stored, count: int) -> list[int]:
-        ends, at = [], 0
-        for number in range(1, count + 1):
-            part = await self.head(stored.bucket, stored.key, number)
-            if part is None:
-                raise S3Error("PreconditionFailed")
-            at += part.size
-            ends.append(at)
-        if at != stored.size:
-            raise S3Error("NotImplemented", detail="the store does not tell the sizes of an object's parts")
-        return ends
 
     async def _copy_part(self, stored: Stored, upload_id: str, number: int, start: int, end: int) -> str:
         fields = _source(stored)
@@ -221,6 +242,14 @@ def _source(stored: Stored) -> dict[str, str]:
         "x-amz-copy-source": str(CopySource(stored.bucket, stored.key)),
         "x-amz-copy-source-if-match": quote_etag(stored.etag),
     }
+
+
+def _md5(raw: bytes) -> str:
+    return b64encode(md5(raw, usedforsecurity=False).digest()).decode()
+
+
+def _tagging_directive(fields: Mapping[str, str]) -> dict[str, str]:
+    return {"x-amz-tagging-directive": "REPLACE"} if "x-amz-tagging" in fields else {}
 
 
 def _grants(acl: Element) -> dict[str, str]:
