@@ -190,6 +190,25 @@ def test_what_a_store_says_beyond_its_answer_is_nobodys_answer(arena: Arena) -> 
             time.sleep(0.02)
 
 
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("HEAD", "200 OK"), ("HEAD", "404 Not Found"), ("GET", "304 Not Modified"), ("DELETE", "204 No Content")],
+)
+def test_a_body_where_none_belongs_is_not_the_next_answer(arena: Arena, method: str, status: str) -> None:
+    def script(conversation: Conversation) -> None:
+        while (seen := conversation.receive()) is not None:
+            poison = error("200 OK", b"poison")
+            bad = answer(f"Content-Length: {len(poison)}", body=poison, status=status)
+            conversation.send(bad if seen.method == method and seen.path.endswith("bad") else ANSWER)
+
+    arena.play(script)
+    for _ in range(5):
+        with arena.client() as client:
+            client.send(arena.signed(Wire(method, "/bucket/bad")))
+            assert b"poison" not in client.hear(method=method).data
+        assert arena.ask(GET).body == b"hello"
+
+
 def test_a_late_second_answer_is_nobodys_answer(arena: Arena) -> None:
     def script(conversation: Conversation) -> None:
         while conversation.receive() is not None:

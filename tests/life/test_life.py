@@ -50,6 +50,8 @@ def readiness(arena: Arena) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, "not listening yet"
 
 
 class Loop:
