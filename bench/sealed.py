@@ -74,9 +74,10 @@ def main() -> None:
         material = base64.b64encode(KEY).decode()
         extra = f"keys: {{hr: {{type: aes, material: {material}}}}}\nbuckets: {{{BUCKET}: {{encryption: "
         plain, sealed_proxy = made.s3warden(store, 1), made.s3warden(store, 1, extra + "{mode: envelope, key: hr}}}\n")
-        print(f"{'':12} {'plain':>14} {'encrypted':>14} {'ratio':>7} {'peak RSS MiB':>14}")
+        print(f"{'':12} {'plain':>14} {'encrypted':>14} {'ratio':>7} {'ratio of CPU':>13} {'peak RSS MiB':>14}")
         for name, method, prefix, sealed_prefix, size, connections in LOADS:
             rates: dict[str, list[float]] = {"plain": [], "sealed": []}
+            costs: dict[str, list[float]] = {"plain": [], "sealed": []}
             for _ in range(arguments.rounds):
                 for kind, target, names in (("plain", plain, prefix), ("sealed", sealed_proxy, sealed_prefix)):
                     found = run_wrk(
@@ -85,9 +86,12 @@ def main() -> None:
                     if found.errors:
                         print(f"{name}: {found.errors} errors on the {kind} bucket", file=sys.stderr)
                     rates[kind].append(found.per_second)
+                    costs[kind].append(found.cpu_seconds / max(found.requests, 1))
             one, two = (statistics.median(rates[kind]) for kind in ("plain", "sealed"))
             shown = [f"{rate * size / 1e6:,.0f} MB/s" if size >= MIB else f"{rate:,.0f} /s" for rate in (one, two)]
-            print(f"{name:12} {shown[0]:>14} {shown[1]:>14} {two / one:7.2f} {sealed_proxy.peak_rss() / MIB:14.0f}")
+            cost = statistics.median(costs["plain"]) / statistics.median(costs["sealed"])
+            peak = sealed_proxy.peak_rss() / MIB
+            print(f"{name:12} {shown[0]:>14} {shown[1]:>14} {two / one:7.2f} {cost:13.2f} {peak:14.0f}")
         many = run_wrk(sealed_proxy, made.folder, "GET", "sealed", 64 * MIB, connections=64, seconds=arguments.seconds)
         print(
             f"64 encrypted transfers of 64 MiB: {many.errors} errors, peak RSS {sealed_proxy.peak_rss() / MIB:.0f} MiB"

@@ -33,7 +33,7 @@ from proxy.server.exchange import Exchange
 Fields: TypeAlias = list[tuple[str, str]]
 
 _T = TypeVar("_T")
-_CUSTOMER = f"{SSE}-customer-"
+_CUSTOMER = (f"{SSE}-customer-", "x-amz-copy-source-server-side-encryption-customer-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from proxy.forward import AuthorizedRequest, Step
 from proxy.rewrite import MAKES_OBJECT
 from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.request import S3Request
+from proxy.s3.xml import parse_xml
 from proxy.server.answers import Answers
 from proxy.server.envelope.attributes import Attributes
 from proxy.server.envelope.completing import Completer
 from proxy.server.envelope.copying import Copier
 from proxy.server.envelope.fields import stored_fields
-from proxy.server.envelope.keys import Capsules
+from proxy.server.envelope.keys import Capsules, refuse_customer_keys
 from proxy.server.envelope.listing import Lister
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.part_copies import PartCopies
@@ -37,6 +38,7 @@ from proxy.server.envelope.writing import Writer
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
 from proxy.server.rules import Rules
+from proxy.server.sending import prepare_document
 from proxy.server.store import Store
 from proxy.server.uploads import CONTINUES, Uploads
 
@@ -77,6 +79,7 @@ _MAY_BE_OURS = (
     )
     | _UPLOADS_ONLY_OURS
 )
+_SELECTS = frozenset({"OutputLocation", "SelectParameters", "Type"})
 _NO_KEYS: Mapping[str, str] = MappingProxyType({})
 _PLAIN: Mapping[str, str] = MappingProxyType({"s3w:envelope": "false"})
 _SEALED: Mapping[str, str] = MappingProxyType({"s3w:envelope": "true"})
@@ -122,6 +125,7 @@ class SealedBuckets:
             "ListParts": part_list.list,
             "PostObject": writer.put,
             "PutObject": writer.put,
+            "RestoreObject": self._restore,
             "UploadPart": uploader.part,
             "UploadPartCopy": part_copier.copy,
         }
@@ -140,7 +144,16 @@ class SealedBuckets:
         handler = self._handlers.get(operation.name)
         if handler is None and not _is_untouched(request):
             raise S3Error("NotImplemented", f"{operation.name} is not supported on encrypted buckets.", close=True)
+        if handler is not None:
+            refuse_customer_keys(request.headers)
         return handler
+
+    async def _restore(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
+        """Restore an archived object; a restore that selects from its content would read stored bytes."""
+        if asked.content and any(child.name in _SELECTS for child in parse_xml(asked.content).children):
+            raise S3Error("NotImplemented", "Selecting from encrypted objects is not supported.")
+        answer = await self._store.send(prepare_document(exchange, self._store, authorized, asked.content))
+        return await self._answers.reply(exchange, authorized, answer)
 
     async def _delete(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Delete an object; only conditions on its ETag need translation."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import zlib
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
-from proxy.envelope.sizes import FRAME, single_size
+from proxy.envelope.sizes import FRAME, MAX_SINGLE_PLAIN, single_size
 from tests.conftest import Store
 from tests.server.envelope.conftest import Sealed, fetch, sealed_proxy
 
@@ -217,3 +219,37 @@ Statement:
   - {Sid: UnderHr, Effect: Deny, Principal: "*", Action: s3:PutObject, Resource: "arn:aws:s3:::*",
      Condition: {ArnNotEquals: {"s3w:EnvelopeKeyId": "arn:aws:kms:us-east-1:123456789012:key/hr"}}}
 """
+
+
+def test_a_body_that_would_not_fit_sealed_is_refused_at_once(sealed: Sealed, bucket: str) -> None:
+    url = sealed.client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "key"})
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc)
+    connection.putrequest("PUT", f"{parts.path}?{parts.query}")
+    connection.putheader("Content-Length", str(MAX_SINGLE_PLAIN + 1))
+    connection.endheaders()
+    answer = connection.getresponse()
+    document = answer.read()
+    connection.close()
+    assert answer.status == 400
+    assert b"EntityTooLarge" in document
+    assert str(MAX_SINGLE_PLAIN).encode() in document
+
+
+def test_keys_of_clients_are_refused_wherever_they_come(sealed: Sealed, bucket: str) -> None:
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    own = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    for call in (sealed.client.head_object, sealed.client.get_object):
+        assert refused(call, Bucket=bucket, Key="key", **own)[0] in (400, 501)
+
+
+def test_restores_pass_and_selections_do_not(sealed: Sealed, bucket: str) -> None:
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    select = {
+        "Type": "SELECT",
+        "SelectParameters": {
+            "InputSerialization": {"CSV": {}}, "OutputSerialization": {"CSV": {}},
+            "ExpressionType": "SQL", "Expression": "s",
+        },
+    }  # fmt: skip
+    assert refused(sealed.client.restore_object, Bucket=bucket, Key="key", RestoreRequest=select)[0] == 501
