@@ -18,6 +18,7 @@ from proxy.diagnostics import Diagnostic
 from proxy.errors import ConfigError
 from proxy.policy.document import Kind, PolicyFile
 from proxy.policy.evaluate import AccessRequest, Decision, Effect, decide
+from proxy.policy.goals import is_goal
 from proxy.policy.index import NO_POLICIES, PolicyGroup
 from proxy.policy.names import MAPPED_KEYS
 from proxy.policy.parse import guess_kind, parse_policy
@@ -155,8 +156,8 @@ def judge(policies: Policies, asked: Sequence[Asked]) -> Answer:
 def load_mixed(paths: Iterable[Path | str], identity: Iterable[Path | str] = ()) -> Policies:
     """Load policies of all kinds, told apart by what they say; `identity` are the caller's in any case.
 
-    Keys that a proxy cannot know are accepted, since whoever writes a request down gives its context. Raises
-    one `ConfigError` with the mistakes of all files.
+    Goals that lie among them are left out. Keys that a proxy cannot know are accepted, since whoever writes a
+    request down gives its context. Raises one `ConfigError` with the mistakes of all files.
     """
     found: dict[Kind, list[PolicyFile]] = {"bucket": [], "identity": [], "key": []}
     findings: list[Diagnostic] = []
@@ -167,7 +168,10 @@ def load_mixed(paths: Iterable[Path | str], identity: Iterable[Path | str] = ())
     for path, kind in kinds:
         for file in policy_files(path):
             try:
-                policy = load_one(file, kind)
+                document = yamldoc.load(file)
+                if is_goal(document):
+                    continue
+                policy = parse_policy(document, kind or guess_kind(document), MAPPED_KEYS)
                 found[policy.kind].append(policy)
             except ConfigError as error:
                 findings.extend(error.diagnostics)
