@@ -42,7 +42,7 @@ def test_a_wrong_secret_is_refused(name: str, request: pytest.FixtureRequest) ->
         client(request.getfixturevalue(name), "wrong-secret").list_buckets()
 
 
-@pytest.mark.parametrize("key", ["plain/a b+c/ü (1).txt", "plain/..//x", "plain/%41"])
+@pytest.mark.parametrize("key", ["plain/a b+c/ü (1).txt", "plain/a/..//x", "plain/%41"])
 def test_an_object_comes_back_as_it_was_put(s3: Any, key: str) -> None:
     s3.put_object(Bucket="journey", Key=key, Body=b"hello", ContentType="text/x", Metadata={"a": "b"})
     got = s3.get_object(Bucket="journey", Key=key)
