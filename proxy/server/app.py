@@ -120,7 +120,7 @@ class S3Worker:
         )
         refusals = Refusals(self._log or _NO_LOG, self._metrics, self._clock, lambda: self._reloader.current.revision)
         self._listener = S3Listener(self._pipeline.handle, rules.config.limits, refusals.record)
-        self._listener.limit = descriptors.clients(rules.config)
+        self._listener.adopt(rules.config.limits, descriptors.clients(rules.config))
         self._closing: asyncio.Future[None] | None = None
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -180,6 +180,9 @@ class S3Worker:
         old, new = self._reloader.current.config, rules.config
         if self._tls is not None and new.listen.tls is not None:
             load_certificate(self._tls, new.listen.tls)
+        if new.limits != old.limits:
+            descriptors.reserve(new)
+            self._listener.adopt(new.limits, descriptors.clients(new))
         if new.upstream != old.upstream:
             former = self._upstream
             self._upstream, forwarder, self._credentials = self._connect(new)

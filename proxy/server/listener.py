@@ -57,11 +57,8 @@ class S3Listener(web.Server):
             self._handle,
             handler_cancellation=True,
             auto_decompress=False,
-            keepalive_timeout=min(KEEPALIVE_SECONDS, limits.idle_seconds),
             lingering_time=LINGER_SECONDS,
             read_bufsize=READ_BYTES,
-            max_line_size=limits.header_bytes,
-            max_field_size=limits.header_bytes,
             max_headers=MAX_HEADERS,
             access_log=None,
         )
@@ -69,9 +66,19 @@ class S3Listener(web.Server):
         self._turned_away = 0
         self._told = -TELL_SECONDS
         self.refused = refused
-        self.limit = limits.connections
-        self.head_limit = limits.header_bytes
         self.slow_readers = SlowReaders(self._loop, limits.idle_seconds)
+        self.adopt(limits, limits.connections)
+
+    def adopt(self, limits: Limits, connections: int) -> None:
+        """Bound the connections that come by these limits; those that are open keep the times they began with."""
+        self.limit = connections
+        self.head_limit = limits.header_bytes
+        self.slow_readers.idle_seconds = limits.idle_seconds
+        self._kwargs.update(
+            keepalive_timeout=min(KEEPALIVE_SECONDS, limits.idle_seconds),
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+        )
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         protocol = http.protocol

@@ -39,7 +39,7 @@ class SlowReaders:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, idle_seconds: float) -> None:
         self._loop = loop
-        self._idle_seconds = idle_seconds
+        self.idle_seconds = idle_seconds
         self._waiting: dict[Reader, tuple[float, int]] = {}
         """Since when, and how many bytes were unread then."""
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +48,7 @@ class SlowReaders:
         """Its buffers are full: nothing more can be written until the client reads."""
         self._waiting[connection] = (self._loop.time(), unread(connection.transport))
         if self._timer is None:
-            self._timer = self._loop.call_later(min(LOOK_SECONDS, self._idle_seconds / 4), self._look)
+            self._timer = self._loop.call_later(min(LOOK_SECONDS, self.idle_seconds / 4), self._look)
 
     def end(self, connection: Reader) -> None:
         """It has read, or it is gone."""
@@ -58,16 +58,16 @@ class SlowReaders:
         self._timer = None
         now = self._loop.time()
         for connection, (since, before) in list(self._waiting.items()):
-            if now - since < self._idle_seconds:
+            if now - since < self.idle_seconds:
                 continue
             left = unread(connection.transport)
-            if before - left >= SLOWEST * self._idle_seconds:
+            if before - left >= SLOWEST * self.idle_seconds:
                 self._waiting[connection] = (now, left)
             else:
                 del self._waiting[connection]
                 connection.give_up(TOO_SLOW)
         if self._waiting:
-            self._timer = self._loop.call_later(min(LOOK_SECONDS, self._idle_seconds / 4), self._look)
+            self._timer = self._loop.call_later(min(LOOK_SECONDS, self.idle_seconds / 4), self._look)
 
 
 def unread(transport: asyncio.Transport | None) -> int:

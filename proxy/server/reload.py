@@ -194,6 +194,7 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         "listen.workers": (old.listen.workers, new.listen.workers),
         "listen.backlog": (old.listen.backlog, new.listen.backlog),
         "listen.tls": (old.listen.tls is None, new.listen.tls is None),
+        "limits.drain_seconds": (old.limits.drain_seconds, new.limits.drain_seconds),
         "admin": (old.admin, new.admin),
         "decision_log": (old.decision_log, new.decision_log),
     }

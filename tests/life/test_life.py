@@ -224,6 +224,22 @@ def test_an_upload_under_way_ends_under_the_policy_it_began_with(tmp_path: Path)
         assert client.hear().answer.status == 200
 
 
+def test_limits_are_reread_too(tmp_path: Path) -> None:
+    with besieged(tmp_path) as arena, arena.client() as first:
+        config = tmp_path / "config.yaml"
+        settings = yaml.safe_load(config.read_text())
+        first.send(arena.signed(GET))
+        assert first.hear().answer.status == 200
+        config.write_text(yaml.safe_dump({**settings, "limits": {"connections": 1}}))
+        os.kill(arena.walk.pid, signal.SIGHUP)
+
+        def refused() -> bool:
+            with arena.client() as late:
+                return [answer.code for answer in late.hear(1, seconds=0.2).answers] == ["SlowDown"]
+
+        assert until(refused, 10)
+
+
 def test_a_broken_policy_changes_nothing(tmp_path: Path) -> None:
     with besieged(tmp_path) as arena:
         (tmp_path / "full.yaml").write_text("Statement: [")

@@ -112,6 +112,16 @@ async def test_connections_beyond_the_limit_are_answered_and_closed() -> None:
         assert b"200 OK" in await talk(port, GET[:-2] + b"Connection: close\r\n\r\n")
 
 
+async def test_changed_limits_bound_the_connections_that_come() -> None:
+    front = Front()
+    large = GET[:-2] + b"Connection: close\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"
+    async with front.running() as port:
+        assert b"200 OK" in await talk(port, large)
+        front.listener.adopt(Limits(header_bytes=8192), 5)
+        assert b"<Code>RequestHeaderSectionTooLarge</Code>" in await talk(port, large)
+        assert front.listener.limit == 5
+
+
 async def test_draining_closes_idle_connections_and_no_others() -> None:
     front = Front()
     async with front.running() as port:
