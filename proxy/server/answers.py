@@ -12,9 +12,12 @@ from aiohttp import web
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.s3.checksum_elements import strip_checksum_elements
+from proxy.s3.completion import with_location
 from proxy.s3.deletes import Refusal, merge_refusals
 from proxy.s3.form_answer import form_answer
+from proxy.s3.forwarding import upstream_path
 from proxy.s3.listing import bucket_names, filter_buckets
+from proxy.s3.request import S3Request
 from proxy.s3.xml import Element, parse_xml
 from proxy.server.exchange import Exchange
 from proxy.server.intake import FormUpload
@@ -71,9 +74,11 @@ class Answers:
             return await relay_edited(exchange, answer, _reading(lambda found: merge_refusals(found, refusals)))
         strips = exchange.rules.config.upstream.payload == "unsigned" and request.operation.answer == "xml"
         edit = _reading(strip_checksum_elements) if strips else _as_it_is
+        if name == "CompleteMultipartUpload":
+            edit = located(exchange, request, edit)
         if request.bucket is not None and name in _OF_UPLOADS and exchange.rules.reads_encryption(request.bucket):
             return await self._reply_upload(exchange, authorized, answer, edit)
-        if not strips:
+        if edit is _as_it_is:
             return await relay(exchange, answer)
         return await (relay_late if request.operation.late_errors else relay_edited)(exchange, answer, edit)
 
@@ -127,6 +132,15 @@ class Answers:
 
 
 _OF_UPLOADS = ENDS | {"CreateMultipartUpload"}
+
+
+def located(exchange: Exchange, request: S3Request, edit: Edit) -> Edit:
+    """Name the object by the address that the client used; the store's own would lead around the proxy."""
+    host = exchange.connection.forwarded_host or request.head.headers.joined("host") or ""
+    scheme = "https" if exchange.connection.secure else "http"
+    path = upstream_path(request.bucket, request.key, virtual_host=request.address.style == "virtual")
+    location = f"{scheme}://{host}{path}"
+    return lambda document: with_location(edit(document), location)
 
 
 def _reading(edit: Edit) -> Edit:

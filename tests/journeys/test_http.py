@@ -367,6 +367,16 @@ def test_a_completion_may_fail_after_it_began(scripted: ScriptedStore, staged: W
     assert (found.status, found.element("ETag")) == (200, "x")
 
 
+def test_a_completion_does_not_tell_where_the_store_is(scripted: ScriptedStore, staged: Walk) -> None:
+    body = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
+    inner = "<Location>http://inner.example/private/up%20load</Location>"
+    scripted.script = lambda seen: [
+        answer(200, f"<CompleteMultipartUploadResult>{inner}<ETag>x</ETag></CompleteMultipartUploadResult>")
+    ]
+    found = ask(staged, "POST", "/private/up%20load?uploadId=U", body)
+    assert found.element("Location") == f"{staged.endpoint}/private/up%20load"
+
+
 def test_a_list_of_buckets_that_cannot_be_read_is_not_passed_on(scripted: ScriptedStore, staged: Walk) -> None:
     scripted.script = lambda seen: [answer(200, "<ListAllMyBucketsResult><Buckets><Bucket><Name>secret")]
     found = ask(staged, "GET", "/")

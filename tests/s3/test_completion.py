@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import S3Error
-from proxy.s3.completion import NamedPart, parse_completion, render_completion
+from proxy.s3.completion import NamedPart, parse_completion, render_completion, with_location
 
 
 def document(*parts: tuple[object, str]) -> bytes:
@@ -41,3 +41,17 @@ def test_what_is_no_completion_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(S3Error) as raised:
         parse_completion(body)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    "found", ["<Location>http://inner:7480/b/k</Location>", "<Location/>", "<Location></Location>"]
+)
+def test_the_answer_names_the_object_as_the_client_does(found: str) -> None:
+    answer = f"<CompleteMultipartUploadResult>{found}<Key>k</Key></CompleteMultipartUploadResult>"
+    told = answer.replace(found, "<Location>https://s3.example.test/b/k&amp;1</Location>")
+    assert with_location(answer.encode(), "https://s3.example.test/b/k&1") == told.encode()
+
+
+def test_an_answer_without_a_location_stays_as_it_is() -> None:
+    error = b"<Error><Code>InternalError</Code></Error>"
+    assert with_location(error, "https://s3.example.test/b/k") == error

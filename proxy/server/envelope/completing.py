@@ -24,7 +24,7 @@ from proxy.s3.completion import NamedPart, parse_completion, render_completion
 from proxy.s3.etags import map_etags, unquote_etag
 from proxy.s3.pages import with_values
 from proxy.s3.xml import parse_xml, render_xml
-from proxy.server.answers import Answers
+from proxy.server.answers import Answers, located
 from proxy.server.envelope.concealed import conceal
 from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules, Place
@@ -187,7 +187,7 @@ class Completer:
 
         later = Later(finished(), [])
         later.headers = answer.headers
-        sent = await relay_late(exchange, later, lambda document: document)
+        sent = await relay_late(exchange, later, located(exchange, authorized.request, lambda document: document))
         reached("completed")
         if succeeded:
             await self._uploads.end(place.bucket, place.key, upload.id)
