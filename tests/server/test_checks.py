@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +16,7 @@ from proxy.cli.main import main
 from proxy.errors import ConfigError
 from proxy.server.checks import check_policies
 from proxy.server.rules import load_rules
+from tests.conftest import free_port
 
 CONFIG = """
 upstream: {endpoint: "http://127.0.0.1:1", credentials: {access_key_id: AKIA, secret_access_key: s}}
@@ -78,6 +85,42 @@ def test_a_broken_test_file_is_told_with_its_place(folder: Path) -> None:
     (folder / "buckets" / "hr.test.yaml").write_text("tests: [")
     with pytest.raises(ConfigError, match=r"hr\.test\.yaml:2:1: error invalid-yaml"):
         check(folder)
+
+
+def test_a_running_proxy_keeps_what_it_has_when_a_test_fails(folder: Path) -> None:
+    port = free_port()
+    config = folder / "config.yaml"
+    config.write_text(f"listen: {{host: 127.0.0.1, port: {port}}}\nadmin: null\n{CONFIG}")
+    with (folder / "log").open("w") as log:
+        command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
+        process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(port))
+        (folder / "buckets" / "hr.yaml").write_text((DENY % "AES256").replace("Deny", "Allow"))
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "stays in force" in (folder / "log").read_text())
+        assert "expected deny, got allow by `Encrypted`" in (folder / "log").read_text()
+        (folder / "buckets" / "hr.test.yaml").write_text(TEST % "allow")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reloaded: revision" in (folder / "log").read_text())
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_serve_check_runs_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
