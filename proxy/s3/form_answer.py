@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from proxy.s3.xml import Element, render_xml
 
@@ -23,12 +23,12 @@ class FormAnswer:
     document: bytes = b""
 
 
-def form_answer(fields: Mapping[str, str], bucket: str, key: str, etag: str) -> FormAnswer:
-    """Return the answer to an upload; `fields` have lower-case names, `etag` comes with its quotes.
+def form_answer(fields: Mapping[str, str], bucket: str, key: str, etag: str, url: str) -> FormAnswer:
+    """Return the answer to an upload; `fields` have lower-case names, `etag` comes with its quotes, `url` is the
+    object's own.
 
     A redirect that is no absolute http URL is ignored, as is a status that S3 does not offer: 204 it is.
     """
-    path = f"/{bucket}/{quote(key, safe='/-_.~')}"
     redirect = fields.get("success_action_redirect") or fields.get("redirect")
     if redirect is not None and _is_web_address(redirect):
         separator = "&" if urlsplit(redirect).query else "?"
@@ -36,10 +36,10 @@ def form_answer(fields: Mapping[str, str], bucket: str, key: str, etag: str) -> 
         return FormAnswer(303, (("Location", location),))
     status = _STATUSES.get(fields.get("success_action_status", ""), 204)
     if status != 201:
-        return FormAnswer(status, (("Location", path),))
-    rows = (("Location", path), ("Bucket", bucket), ("Key", key), ("ETag", etag))
+        return FormAnswer(status, (("Location", url),))
+    rows = (("Location", url), ("Bucket", bucket), ("Key", key), ("ETag", etag))
     root = Element("PostResponse", children=tuple(Element(name, text) for name, text in rows))
-    return FormAnswer(status, (("Location", path),), render_xml(root))
+    return FormAnswer(status, (("Location", url),), render_xml(root))
 
 
 def _is_web_address(text: str) -> bool:

@@ -127,7 +127,7 @@ class Answers:
         await read_answer(answer, exchange.rules.config.limits.xml_bytes)
         request = authorized.request
         etag = answer.headers.get("etag") or ""
-        made = form_answer(form.fields, request.bucket or "", request.key or "", etag)
+        made = form_answer(form.fields, request.bucket or "", request.key or "", etag, _address(exchange, request))
         return await reply_document(exchange, made.status, made.document, [*made.headers, ("ETag", etag)])
 
 
@@ -136,11 +136,16 @@ _OF_UPLOADS = ENDS | {"CreateMultipartUpload"}
 
 def located(exchange: Exchange, request: S3Request, edit: Edit) -> Edit:
     """Name the object by the address that the client used; the store's own would lead around the proxy."""
+    return lambda document: with_location(edit(document), _address(exchange, request))
+
+
+def _address(exchange: Exchange, request: S3Request) -> str:
+    """Return the URL of the object, as the client would write it."""
     host = exchange.connection.forwarded_host or request.head.headers.joined("host") or ""
     scheme = "https" if exchange.connection.secure else "http"
-    path = upstream_path(request.bucket, request.key, virtual_host=request.address.style == "virtual")
-    location = f"{scheme}://{host}{path}"
-    return lambda document: with_location(edit(document), location)
+    return f"{scheme}://{host}" + upstream_path(
+        request.bucket, request.key, virtual_host=request.address.style == "virtual"
+    )
 
 
 def _reading(edit: Edit) -> Edit:
