@@ -24,6 +24,8 @@ from proxy.errors import ConfigError
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value]"
 DocPath: TypeAlias = tuple[str | int, ...]
+_Mark: TypeAlias = tuple[int, int, int]
+"""Line and column, from 1, and length: there are many, and few are ever shown."""
 
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
@@ -50,19 +52,20 @@ class Document:
     data: Value
     file: str
     text: str
-    _spans: Mapping[DocPath, Span] = field(repr=False)
-    _key_spans: Mapping[DocPath, Span] = field(repr=False)
+    _marks: Mapping[DocPath, _Mark] = field(repr=False)
+    _key_marks: Mapping[DocPath, _Mark] = field(repr=False)
     _plain: frozenset[DocPath] = field(repr=False)
 
     def span(self, path: DocPath = ()) -> Span:
         """Return where the value at `path` stands, or its nearest ancestor's place."""
-        while path and path not in self._spans:
+        while path and path not in self._marks:
             path = path[:-1]
-        return self._spans.get(path, Span(self.file))
+        return Span(self.file, *self._marks.get(path, ()))
 
     def key_span(self, path: DocPath) -> Span:
         """Return where the key that names the value at `path` stands; for list items, the item."""
-        return self._key_spans.get(path) or self.span(path)
+        mark = self._key_marks.get(path)
+        return self.span(path) if mark is None else Span(self.file, *mark)
 
     def is_plain(self, path: DocPath) -> bool:
         """Tell whether the scalar at `path` was written without quotes."""
@@ -85,8 +88,8 @@ class Document:
             value,
             self.file,
             self.text,
-            {place[size:]: span for place, span in self._spans.items() if place[:size] == path},
-            {place[size:]: span for place, span in self._key_spans.items() if place[:size] == path},
+            {place[size:]: mark for place, mark in self._marks.items() if place[:size] == path},
+            {place[size:]: mark for place, mark in self._key_marks.items() if place[:size] == path},
             frozenset(place[size:] for place in self._plain if place[:size] == path),
         )
 
@@ -128,7 +131,7 @@ def parse(source: str | bytes, file: str = "<text>") -> Document:
         data = builder.read_document(yaml.parse(text, Loader=_Loader))
     except yaml.YAMLError as error:
         raise _syntax_error(error, text, file) from error
-    return Document(data, file, text, builder.spans, builder.key_spans, frozenset(builder.plain))
+    return Document(data, file, text, builder.marks, builder.key_marks, frozenset(builder.plain))
 
 
 def _decode(source: str | bytes, file: str) -> str:
@@ -163,8 +166,8 @@ class _Builder:
     def __init__(self, text: str, file: str) -> None:
         self.text = text
         self.file = file
-        self.spans: dict[DocPath, Span] = {}
-        self.key_spans: dict[DocPath, Span] = {}
+        self.marks: dict[DocPath, _Mark] = {}
+        self.key_marks: dict[DocPath, _Mark] = {}
         self.plain: set[DocPath] = set()
 
     def read_document(self, events: Iterator[yaml.Event]) -> Value:
@@ -181,7 +184,7 @@ class _Builder:
 
     def _build(self, event: yaml.Event, events: Iterator[yaml.Event], path: DocPath) -> Value:
         self._refuse_exotic(event, path)
-        self.spans[path] = _span(event, self.file)
+        self.marks[path] = _mark(event)
         if isinstance(event, yaml.ScalarEvent):
             if _is_plain(event):
                 self.plain.add(path)
@@ -203,10 +206,11 @@ class _Builder:
             if key == "<<" and _is_plain(event):
                 raise self._error(event, "merge keys (`<<`) are not supported", "write the keys out")
             if key in result:
-                first = self.key_spans[(*path, key)]
-                raise self._error(event, f"duplicate key `{key}`", f"it is already given on line {first.line}")
-            self.key_spans[(*path, key)] = _span(event, self.file)
-            result[key] = self._build(next(events), events, (*path, key))
+                line, _, _ = self.key_marks[(*path, key)]
+                raise self._error(event, f"duplicate key `{key}`", f"it is already given on line {line}")
+            place = (*path, key)
+            self.key_marks[place] = _mark(event)
+            result[key] = self._build(next(events), events, place)
         return result
 
     def _refuse_exotic(self, event: yaml.Event, path: DocPath) -> None:
@@ -230,11 +234,15 @@ def _is_plain(event: yaml.ScalarEvent) -> bool:
 
 
 def _span(event: yaml.Event, file: str) -> Span:
+    return Span(file, *_mark(event))
+
+
+def _mark(event: yaml.Event) -> _Mark:
     start, end = event.start_mark, event.end_mark
     if start is None or end is None:  # only events made by hand have no marks
-        return Span(file)
-    length = end.column - start.column if end.line == start.line else 0
-    return Span(file, start.line + 1, start.column + 1, length)
+        return 1, 1, 0
+    line, column = start.line, start.column
+    return line + 1, column + 1, end.column - column if end.line == line else 0
 
 
 def _line(text: str, number: int) -> str:
