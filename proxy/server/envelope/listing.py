@@ -20,6 +20,7 @@ from proxy.envelope.sizes import listed_plain_size
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.s3.etags import map_etags, unquote_etag
+from proxy.s3.page_bytes import change_entries
 from proxy.s3.pages import DEFAULT_LIMIT, Page, parse_page, with_values
 from proxy.s3.state import is_reserved
 from proxy.s3.xml import Element
@@ -61,6 +62,12 @@ class Lister:
             prefix = exchange.rules.config.upstream.state.prefix
             if settings.mode != "envelope" and not _may_name(document, prefix):
                 return await relay_edited(exchange, answer, lambda read: read, document)
+            formula = settings.list_sizes == "formula" and not self._formula_fails
+            of_objects = authorized.request.operation.name != "ListMultipartUploads"
+            if formula and of_objects and not _may_name(document, prefix):
+                quick = change_entries(document, _shown)
+                if quick is not None:
+                    return await relay_edited(exchange, answer, lambda _: quick, document)
             page = parse_page(document)
             visible = page.without(lambda name: is_reserved(name, prefix))
             missing = len(page.entries) - len(visible.entries)
@@ -144,6 +151,12 @@ class Lister:
             if len(self._sizes) > MAX_KNOWN_SIZES:
                 self._sizes.popitem(last=False)
         return size
+
+
+def _shown(stored: int, etag: str) -> tuple[int, str]:
+    """Return size and ETag that clients see of what a listing says."""
+    plain = listed_plain_size(stored, etag)
+    return stored if plain is None else plain, mark_etag(etag)
 
 
 def _computed(entry: Element) -> int:
