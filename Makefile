@@ -54,6 +54,7 @@ docs: $(VENV)/stamp-test
 bench: $(VENV)/stamp-test
 	$(BIN)/python bench/evaluation.py
 	$(BIN)/python bench/envelope.py
+	$(BIN)/python bench/sealed.py
 	$(BIN)/python bench/throughput.py --write
 
 soak: $(VENV)/stamp-test
