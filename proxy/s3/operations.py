@@ -121,15 +121,20 @@ _ROWS: tuple[Operation, ...] = (
     row("PutObjectRetention", "PUT", _O, "retention", "PutObjectRetention", optional="versionId", headers=_BYPASS,
         extra=_ON_BYPASS, digest=True),
     # The service model has no versionId here, the action with Version in its name exists all the same.
-    row("GetObjectTorrent", "GET", _O, "torrent", "GetObjectTorrent", versioned="GetObjectVersionTorrent",
-        optional="versionId", answer="stream"),
-    row("GetObjectAnnotation", "GET", _O, "annotation", "GetObjectAnnotation", required="annotationName",
-        optional="versionId", answer="stream"),
-    row("PutObjectAnnotation", "PUT", _O, "annotation", "PutObjectAnnotation", required="annotationName",
+    # Most stores do not know these five, and many ignore what they do not know: they read, write or delete the object
+    # itself. So the caller must be allowed that, too.
+    row("GetObjectTorrent", "GET", _O, "torrent", "GetObjectTorrent GetObject",
+        versioned="GetObjectVersionTorrent GetObjectVersion", optional="versionId", answer="stream"),
+    row("GetObjectAnnotation", "GET", _O, "annotation", "GetObjectAnnotation GetObject",
+        versioned="GetObjectAnnotation GetObjectVersion", required="annotationName", optional="versionId",
+        answer="stream"),
+    row("PutObjectAnnotation", "PUT", _O, "annotation", "PutObjectAnnotation PutObject", required="annotationName",
         optional="versionId", headers="x-amz-object-if-match", body="stream", answer="xml"),
-    row("DeleteObjectAnnotation", "DELETE", _O, "annotation", "DeleteObjectAnnotation", required="annotationName",
-        optional="versionId", headers="x-amz-object-if-match"),
-    row("ListObjectAnnotations", "GET", _O, "annotation", "ListObjectAnnotations",
+    row("DeleteObjectAnnotation", "DELETE", _O, "annotation", "DeleteObjectAnnotation DeleteObject",
+        versioned="DeleteObjectAnnotation DeleteObjectVersion", required="annotationName", optional="versionId",
+        headers="x-amz-object-if-match"),
+    row("ListObjectAnnotations", "GET", _O, "annotation", "ListObjectAnnotations GetObject",
+        versioned="ListObjectAnnotations GetObjectVersion",
         optional="annotation-prefix continuation-token max-annotation-results versionId"),
     # Buckets and their listings
     row("ListBuckets", "GET", "service", "", "ListAllMyBuckets",
