@@ -31,6 +31,8 @@ ATTRIBUTE_LIMIT = 8
 _SPACE = " \t\r\n"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
+ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?<(?:[A-Za-z0-9_]+:)?([A-Za-z0-9_]+)[\s/>]")
+"""Matches the beginning of a document up to the name of its root, for those that are only looked at."""
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"})
 # In attributes, parsers turn white space into plain spaces unless it is written as a reference.
 _ATTRIBUTE_ESCAPES = _ESCAPES | str.maketrans({"\n": "&#10;", "\t": "&#9;"})

@@ -18,7 +18,7 @@ from proxy.s3.form_answer import form_answer
 from proxy.s3.forwarding import upstream_path
 from proxy.s3.listing import bucket_names, filter_buckets
 from proxy.s3.request import S3Request
-from proxy.s3.xml import Element, parse_xml
+from proxy.s3.xml import ROOT, Element, parse_xml
 from proxy.server.exchange import Exchange
 from proxy.server.intake import FormUpload
 from proxy.server.judge import Judge
@@ -72,6 +72,8 @@ class Answers:
             return await relay_edited(exchange, answer, _reading(lambda found: self._show_buckets(exchange, found)))
         if refusals:
             return await relay_edited(exchange, answer, _reading(lambda found: merge_refusals(found, refusals)))
+        if name in _ROOTS:
+            return await relay_edited(exchange, answer, lambda document: _known(name, document))
         strips = exchange.rules.config.upstream.payload == "unsigned" and request.operation.answer == "xml"
         edit = _reading(strip_checksum_elements) if strips else _as_it_is
         if name == "CompleteMultipartUpload":
@@ -129,6 +131,22 @@ class Answers:
         etag = answer.headers.get("etag") or ""
         made = form_answer(form.fields, request.bucket or "", request.key or "", etag, _address(exchange, request))
         return await reply_document(exchange, made.status, made.document, [*made.headers, ("ETag", etag)])
+
+
+# Stores that do not know these sub-resources ignore them, and answer with the object, which was not asked about.
+_ROOTS = {
+    "GetObjectAcl": "AccessControlPolicy",
+    "GetObjectLegalHold": "LegalHold",
+    "GetObjectRetention": "Retention",
+    "GetObjectTagging": "Tagging",
+}
+
+
+def _known(name: str, document: bytes) -> bytes:
+    found = ROOT.match(document)
+    if found is None or found[1].decode() != _ROOTS[name]:
+        raise S3Error("NotImplemented", detail=f"the upstream does not know {name}: it answered with something else")
+    return document
 
 
 _OF_UPLOADS = ENDS | {"CreateMultipartUpload"}

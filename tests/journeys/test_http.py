@@ -377,6 +377,25 @@ def test_a_completion_does_not_tell_where_the_store_is(scripted: ScriptedStore, 
     assert found.element("Location") == f"{staged.endpoint}/private/up%20load"
 
 
+@pytest.mark.parametrize(
+    ("sub_resource", "root"),
+    [("acl", "AccessControlPolicy"), ("legal-hold", "LegalHold"), ("retention", "Retention"), ("tagging", "Tagging")],
+)
+def test_a_store_that_ignores_a_sub_resource_gives_no_object_away(
+    scripted: ScriptedStore, staged: Walk, sub_resource: str, root: str
+) -> None:
+    target = f"/private/key?{sub_resource}="
+    for content in ("the object", "<Other><Key>k</Key></Other>", f"<{root}Like/>", f"x<{root}/>", ""):
+        scripted.script = lambda seen, c=content: [answer(200, c)]
+        found = ask(staged, "GET", target)
+        assert (found.status, found.code) == (501, "NotImplemented")
+        assert "does not know" in staged.decision(found)["detail"]
+    for document in (f"<{root}/>", f'<?xml version="1.0"?>\n<{root} xmlns="x"><A/></{root}>'):
+        scripted.script = lambda seen, d=document: [answer(200, d)]
+        found = ask(staged, "GET", target)
+        assert (found.status, found.body) == (200, document.encode())
+
+
 def test_a_list_of_buckets_that_cannot_be_read_is_not_passed_on(scripted: ScriptedStore, staged: Walk) -> None:
     scripted.script = lambda seen: [answer(200, "<ListAllMyBucketsResult><Buckets><Bucket><Name>secret")]
     found = ask(staged, "GET", "/")
