@@ -17,6 +17,7 @@ from proxy.s3.deletes import Refusal, merge_refusals
 from proxy.s3.form_answer import form_answer
 from proxy.s3.forwarding import upstream_path
 from proxy.s3.listing import bucket_names, filter_buckets
+from proxy.s3.operation import Operation
 from proxy.s3.request import S3Request
 from proxy.s3.xml import ROOT, Element, parse_xml
 from proxy.server.exchange import Exchange
@@ -72,7 +73,7 @@ class Answers:
             return await relay_edited(exchange, answer, _reading(lambda found: self._show_buckets(exchange, found)))
         if refusals:
             return await relay_edited(exchange, answer, _reading(lambda found: merge_refusals(found, refusals)))
-        if name in _ROOTS:
+        if name in _ROOTS or _is_setting(request.operation):
             return await relay_edited(exchange, answer, lambda document: _known(name, document))
         strips = exchange.rules.config.upstream.payload == "unsigned" and request.operation.answer == "xml"
         edit = _reading(strip_checksum_elements) if strips else _as_it_is
@@ -142,9 +143,17 @@ _ROOTS = {
 }
 
 
+def _is_setting(operation: Operation) -> bool:
+    """Tell whether a bucket is asked for one of its settings, for which such stores answer with a listing."""
+    return (operation.scope, operation.method, operation.answer) == ("bucket", "GET", "xml") and (
+        operation.subresource not in ("", "uploads", "versions")
+    )
+
+
 def _known(name: str, document: bytes) -> bytes:
     found = ROOT.match(document)
-    if found is None or found[1].decode() != _ROOTS[name]:
+    root = "" if found is None else found[1].decode()
+    if root != _ROOTS.get(name, root) or root == "ListBucketResult":
         raise S3Error("NotImplemented", detail=f"the upstream does not know {name}: it answered with something else")
     return document
 

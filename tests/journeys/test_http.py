@@ -396,6 +396,19 @@ def test_a_store_that_ignores_a_sub_resource_gives_no_object_away(
         assert (found.status, found.body) == (200, document.encode())
 
 
+def test_a_store_that_ignores_a_setting_of_a_bucket_gives_no_listing_away(
+    scripted: ScriptedStore, staged: Walk
+) -> None:
+    listing = '<?xml version="1.0"?>\n<ListBucketResult xmlns="x"><Name>private</Name></ListBucketResult>'
+    scripted.script = lambda seen: [answer(200, listing)]
+    for setting in ("website", "lifecycle", "location"):
+        found = ask(staged, "GET", f"/private?{setting}=")
+        assert (found.status, found.code) == (501, "NotImplemented")
+    assert ask(staged, "GET", "/private").body == listing.encode()
+    scripted.script = lambda seen: [answer(200, "<LocationConstraint/>")]
+    assert ask(staged, "GET", "/private?location=").body == b"<LocationConstraint/>"
+
+
 def test_a_list_of_buckets_that_cannot_be_read_is_not_passed_on(scripted: ScriptedStore, staged: Walk) -> None:
     scripted.script = lambda seen: [answer(200, "<ListAllMyBucketsResult><Buckets><Bucket><Name>secret")]
     found = ask(staged, "GET", "/")
