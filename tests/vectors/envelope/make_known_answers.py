@@ -21,7 +21,7 @@ from proxy.envelope.manifest import Part, seal_trailer
 from proxy.envelope.message import SealingKey
 from proxy.envelope.multipart import mark_part_etag, seal_segment_header
 from proxy.envelope.single import envelope_value, seal_body_header
-from proxy.envelope.state import upload_hash
+from proxy.s3.state import upload_directory
 
 ARN = object_arn("bucket", "some/kéy")
 MASTER = bytes(range(32))
@@ -96,7 +96,7 @@ def build() -> dict[str, object]:
         "arn": ARN,
         "master_key": MASTER.hex(),
         "client_context": CONTEXT,
-        "upload_hash": upload_hash("bucket", "some/kéy", "upload-id"),
+        "upload_hash": upload_directory("bucket", "some/kéy", "upload-id").split("/")[-2],
         "singles": singles,
         "multiparts": multiparts,
     }
