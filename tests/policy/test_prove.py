@@ -196,7 +196,7 @@ def test_a_goal_is_told_from_a_policy() -> None:
 
 
 VALUES: dict[str, list[ContextValue | None]] = {
-    SSE.lower(): [None, "", "AES256", "aws:kms", "aws:kms:dsse", "aws:kmsx", "other"],
+    SSE.lower(): [None, "", "AES256", "aws:kms", "aws:kms:dsse", "aws:kmsx", "aws:kms*", "other"],
     KMS.lower(): [None, KEY, KEY + "x", "other"],
     "aws:securetransport": [None, "true", "false"],
 }
