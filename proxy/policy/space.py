@@ -20,7 +20,7 @@ from typing import TypeAlias
 from proxy.policy.cells import Line, arn_line, caseless_line, find_cells, text_line, wildcard_line
 from proxy.policy.conditions import Condition
 from proxy.policy.names import find_key
-from proxy.policy.values import read_address, read_binary, read_bool, read_date, read_network, read_number
+from proxy.policy.values import read_address, read_binary, read_date, read_network, read_number
 from proxy.policy.variables import ContextValue
 
 Value: TypeAlias = "ContextValue | None"
@@ -82,7 +82,9 @@ def key_space(key: str, conditions: Sequence[Condition], *, possible: bool = Fal
     singles, missing = _single_values(conditions)
     kind = known.type if known is not None else "String"
     singles = [*(("true", "false") if kind == "Bool" else _ORDINARY.get(key, ())), *singles]
-    if possible and kind not in ("String", "ARN", "ArrayOfString"):
+    if possible and kind == "Bool":
+        singles = ["true", "false"]  # the proxy spells them in no other way
+    elif possible and kind not in ("String", "ARN", "ArrayOfString"):
         singles = [value for value in singles if _READERS[kind](value) is not None]
     values: list[Value] = list(singles)
     if known is not None and known.multivalued:
@@ -98,7 +100,6 @@ def key_space(key: str, conditions: Sequence[Condition], *, possible: bool = Fal
 
 
 _READERS: dict[str, Callable[[str], object]] = {
-    "Bool": read_bool,
     "Numeric": read_number,
     "Date": read_date,
     "IPAddress": read_address,

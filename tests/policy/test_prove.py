@@ -197,8 +197,8 @@ def test_a_goal_is_told_from_a_policy() -> None:
 
 VALUES: dict[str, list[ContextValue | None]] = {
     SSE.lower(): [None, "", "AES256", "aws:kms", "aws:kms:dsse", "aws:kmsx", "aws:kms*", "other"],
-    KMS.lower(): [None, KEY, KEY + "x", "other"],
-    "aws:securetransport": [None, "true", "false"],
+    KMS.lower(): [None, "", KEY, KEY + "x", "other"],
+    "aws:securetransport": [None, "", "true", "false", "falsE"],
 }
 CALLERS = [Principal(), *(Principal(f"arn:aws:iam::{account}:user/q") for account in (ACCOUNT, "222222222222"))]
 
