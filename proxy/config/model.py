@@ -115,6 +115,8 @@ class Upstream:
     tls: UpstreamTls = UpstreamTls()
     payload: Literal["checksums", "unsigned", "signed-chunks"] = "checksums"
     keys: Literal["cleaned", "literal"] = "cleaned"
+    lacks: tuple[str, ...] = ()
+    """Sub-resources that the store does not know; requests on them are not forwarded."""
     connections: int = 256
     connect_seconds: float = 5
     idle_seconds: float = 60

@@ -108,6 +108,7 @@ def _upstream(node: Node) -> model.Upstream:
             | {
                 "endpoint": endpoint,
                 "credentials": _upstream_credentials(node.child("credentials")),
+                "lacks": node.texts("lacks"),
                 "tls": model.UpstreamTls(**(tls.scalars() | {"ca": tls.readable_file("ca")})),
                 "state": model.State(**node.child("state").scalars()),
             }

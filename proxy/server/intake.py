@@ -165,6 +165,13 @@ def _refuse_overrides(request: S3Request) -> None:
             )
 
 
+def refuse_lacking(request: S3Request, rules: Rules) -> None:
+    """Refuse requests on sub-resources that the store is said not to know: it would act on the object itself."""
+    subresource = request.operation.subresource
+    if subresource and subresource in rules.config.upstream.lacks:
+        raise S3Error("NotImplemented", f"The store behind this proxy has no {subresource}.")
+
+
 def refuse_bucket_policies(request: S3Request, rules: Rules) -> None:
     """Refuse calls on the store's own bucket policies, unless they are to be forwarded."""
     if request.operation.name in _BUCKET_POLICY and rules.config.bucket_policy_api == "refuse":

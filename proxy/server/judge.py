@@ -40,14 +40,14 @@ class Judge:
         rules, caller = exchange.rules, exchange.caller
         if rules.config.upstream.keys == "cleaned":
             asked = judged_cleaned(asked)
-        looked_up: dict[Target, Tags] = {}
+        looked_up = _LookedUp(self._store, rules)
         if rules.reads_existing_tags:
             asked = tuple([await self._with_tags(question, rules, caller, looked_up) for question in asked])
         started = perf_counter()
         verdict = authorize(asked, decider(rules, caller))
         self._metrics.evaluated(perf_counter() - started)
         if isinstance(verdict, SourceTagsNeeded):
-            tagged = bool(await self._tags(_source_of(asked), looked_up))
+            tagged = bool(await looked_up.tags(_source_of(asked)))
             verdict = authorize(asked, decider(rules, caller), source_tagged=tagged)
         exchange.answers = verdict.answers
         self._count(verdict.answers)
@@ -70,20 +70,13 @@ class Judge:
         decide_one = decider(rules, caller)
         return {question.bucket or "": decide_one(question).allowed for question in asked}
 
-    async def _with_tags(
-        self, question: Question, rules: Rules, caller: Caller, looked_up: dict[Target, Tags]
-    ) -> Question:
+    async def _with_tags(self, question: Question, rules: Rules, caller: Caller, looked_up: _LookedUp) -> Question:
         keys = caller.policies.keys_read(question.action)
         if question.bucket is not None:
             keys = keys | rules.bucket_policies.for_bucket(question.bucket).keys_read(question.action)
         if question.target is None or not needs_existing_tags(keys, question):
             return question
-        return with_existing_tags(question, await self._tags(question.target, looked_up))
-
-    async def _tags(self, target: Target, looked_up: dict[Target, Tags]) -> Tags:
-        if target not in looked_up:
-            looked_up[target] = await self._store.tags(target)
-        return looked_up[target]
+        return with_existing_tags(question, await looked_up.tags(question.target))
 
     def _count(self, answers: Iterable[Answered]) -> None:
         for answer in answers:
@@ -91,6 +84,23 @@ class Judge:
             self._metrics.decided(decision.effect.value, decision.policy_kind)
             if decision.reported is not None:
                 self._metrics.decided(decision.reported.effect.value, decision.reported.policy_kind, "report")
+
+
+class _LookedUp:
+    """Tags of stored objects, asked for at most once in a request."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self._store = store
+        self._tagless = "tagging" in rules.config.upstream.lacks
+        self._known: dict[Target, Tags] = {}
+
+    async def tags(self, target: Target) -> Tags:
+        """Return the tags of an object; none where the store has no tags at all."""
+        if self._tagless:
+            return ()
+        if target not in self._known:
+            self._known[target] = await self._store.tags(target)
+        return self._known[target]
 
 
 def decider(rules: Rules, caller: Caller) -> Decide:

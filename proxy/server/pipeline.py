@@ -42,6 +42,7 @@ from proxy.server.intake import (
     read_form,
     receive,
     refuse_bucket_policies,
+    refuse_lacking,
     refuse_reserved,
     verify,
 )
@@ -180,6 +181,7 @@ class Pipeline:
     async def _authorize(self, exchange: Exchange, asked: Asked) -> AuthorizedRequest:
         """Ask the policies; raises `S3Error` AccessDenied."""
         rules, request, identity = exchange.rules, asked.request, exchange.caller.identity
+        refuse_lacking(request, rules)
         refuse_bucket_policies(request, rules)
         if request.operation.name in CONTINUES and request.bucket and rules.keeps_uploads(request.bucket):
             exchange.upload = await self._uploads.find(

@@ -14,7 +14,15 @@ from proxy.s3.address import Domains
 from proxy.s3.form import FormParser
 from proxy.s3.request import S3Request, recognise
 from proxy.server.body import ClientBody
-from proxy.server.intake import FormFile, FormUpload, read_form, receive, refuse_bucket_policies, refuse_reserved
+from proxy.server.intake import (
+    FormFile,
+    FormUpload,
+    read_form,
+    receive,
+    refuse_bucket_policies,
+    refuse_lacking,
+    refuse_reserved,
+)
 from proxy.server.rules import Rules, load_rules
 
 CONFIG = """
@@ -22,6 +30,7 @@ upstream:
   endpoint: http://127.0.0.1:1
   credentials: {access_key_id: AKIAUP, secret_access_key: up-secret}
   state: {prefix: .kept/}
+  lacks: [tagging, acl]
 limits: {header_bytes: 8192}
 owner: "123456789012"
 """
@@ -85,6 +94,22 @@ def test_bucket_policies_on_the_store_are_not_for_clients(rules: Rules, method: 
     with pytest.raises(S3Error, match="files on this proxy"):
         refuse_bucket_policies(request_of(rules, method, "/bucket?policy"), rules)
     refuse_bucket_policies(request_of(rules, method, "/bucket?cors"), rules)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("PUT", "/bucket/key?tagging"),
+        ("DELETE", "/bucket/key?tagging"),
+        ("PUT", "/bucket/key?acl"),
+        ("GET", "/bucket?acl"),
+    ],
+)
+def test_a_store_is_not_asked_about_sub_resources_that_it_does_not_know(rules: Rules, method: str, target: str) -> None:
+    with pytest.raises(S3Error, match="NotImplemented"):
+        refuse_lacking(request_of(rules, method, target), rules)
+    refuse_lacking(request_of(rules, method, target.partition("?")[0]), rules)
+    refuse_lacking(request_of(rules, "PUT", "/bucket/key?retention"), rules)
 
 
 @pytest.mark.parametrize(
