@@ -73,7 +73,8 @@ class Operation:
 
 
 # Sent by SDKs with any request: authentication, framing and diagnostics, plus the two that S3 defines for
-# nearly every operation. x-amz-api-version comes from the AWS SDK for C++, x-amz-cf-id from CloudFront, x-amz-te from the AWS SDK for Java.
+# nearly every operation. x-amz-api-version comes from the AWS SDK for C++, x-amz-cf-id from CloudFront, and
+# x-amz-te from the AWS SDK for Java.
 COMMON_HEADERS = frozenset(
     {
         "x-amz-api-version",

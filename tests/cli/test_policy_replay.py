@@ -75,7 +75,7 @@ def access(
     requester, operation = more.get("requester", ALICE), more.get("operation", "REST.PUT.OBJECT")
     signed = "SigV4 TLS_AES_128_GCM_SHA256 AuthHeader" if requester != "-" else "- - -"
     return (
-        f'{OWNER} hr-data [18/Nov/2026:11:06:40 +0000] 192.0.2.7 {requester} 3E57427F3EXAMPLE {operation} '
+        f"{OWNER} hr-data [18/Nov/2026:11:06:40 +0000] 192.0.2.7 {requester} 3E57427F3EXAMPLE {operation} "
         f'a%2520b "{request}" '
         f'{status} {error} - 113 7 6 "-" "aws-cli/2 \\"x\\"" {more.get("version", "-")} hostid= {signed} '
         f"{more.get('host', 's3.eu-central-1.amazonaws.com')} {tls} - -\n"
