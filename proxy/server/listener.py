@@ -146,6 +146,14 @@ class S3Connection(RequestHandler):
             return
         super().connection_made(transport)
 
+    def eof_received(self) -> None:
+        """Take a client that will send nothing more for one that has left, if it is being answered.
+
+        Closing in peace would wait for it to read what is written already, and hold the store meanwhile.
+        """
+        if self._request_in_progress and self.transport is not None:
+            self.transport.abort()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection, unless it was refused at once."""
         self._listener.slow_readers.end(self)

@@ -70,7 +70,13 @@ class ScriptedStore:
                 for piece in self.script(request):
                     whole = bool(piece)
                     connection.sendall(piece)
-                if not whole or self.early:
+                if self.early:
+                    # Closing on bytes that nobody has read is a reset, which can overtake the answer.
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1 << 16):
+                        pass
+                    return
+                if not whole:
                     # An empty piece at the end breaks the connection off.
                     return
 
