@@ -14,6 +14,7 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+import evaluation
 from load import first_byte_ms, run_wrk
 from stage import BUCKET, ROOT, Running, stage
 
@@ -66,6 +67,7 @@ def main() -> None:
         only = [name for name in arguments.only.split(",") if name]
         targets = {name: target for name, target in targets.items() if not only or name in only}
         report = measure(targets, made.folder, arguments.seconds, arguments.rounds)
+    report["evaluation"] = {str(count): evaluation.measure(count) for count in evaluation.SIZES}
     table = render(report)
     print(table)
     if arguments.write:
@@ -139,6 +141,12 @@ def render(report: dict[str, object]) -> str:
         for kind in KINDS:
             ours, bare = (rows[name][kind.name]["requests_per_second"] for name in ("s3warden", "bare aiohttp"))
             lines.append(f"| {kind.name} | {ours / bare:.2f} |")
+    decisions: dict[str, dict[str, float]] = report["evaluation"]  # type: ignore[assignment]
+    lines += ["", "| Evaluation alone | allowed us | denied us | unrelated us |", "|---|---|---|---|"]
+    lines += [
+        f"| {count} statements | {row['allowed_us']} | {row['denied_us']} | {row['unrelated_us']} |"
+        for count, row in decisions.items()
+    ]
     errors = sum(row[kind.name]["errors"] for row in rows.values() for kind in KINDS)
     lines += ["", f"Failed requests: {errors:.0f}.", ""]
     return "\n".join(lines)
