@@ -58,7 +58,7 @@ def flags(parser: argparse.ArgumentParser) -> Iterator[str]:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_and_flag_has_its_line(command: Any) -> None:
     parser = argparse.ArgumentParser()
-    command.configure(parser)
+    command.load().configure(parser)
     section = page("commands.md").partition(f"## `s3warden {command.name}`")[2].partition("\n## ")[0]
     assert section, f"docs/reference/commands.md has no section for {command.name}"
     for flag in flags(parser):

@@ -1,8 +1,9 @@
 """The table of commands, and the door that all of them go through.
 
 To add a command: write `proxy/cli/NAME.py` with a `COMMAND`, and a row in `COMMANDS`. `policy NAME` is no
-different: the module is `proxy/cli/policy_NAME.py`, and the group is known. One with findings or cases
-builds a `Report` and calls `proxy.cli.reports.emit`, which gives it all formats.
+different: the module is `proxy/cli/policy_NAME.py`, and the group is known. Modules are imported when their
+command is called. One with findings or cases builds a `Report` and calls `proxy.cli.reports.emit`, which
+gives it all formats.
 """
 
 from __future__ import annotations
@@ -13,65 +14,39 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import proxy
-from proxy.cli import (
-    audit_export,
-    audit_query,
-    audit_verify,
-    demo,
-    keys_create,
-    keys_list,
-    keys_rewrap,
-    keys_usage,
-    object_export,
-    object_rebind,
-    object_verify,
-    policy_diff,
-    policy_explain,
-    policy_export,
-    policy_import,
-    policy_library,
-    policy_lint,
-    policy_prove,
-    policy_replay,
-    policy_simulate,
-    policy_test,
-    rule,
-    schema,
-    serve,
-    sweep,
-)
-from proxy.cli.command import Command
+from proxy.cli.command import Command, Listed
 from proxy.cli.exits import Exit
 from proxy.errors import ConfigError
 
-COMMANDS: tuple[Command, ...] = (
-    serve.COMMAND,
-    demo.COMMAND,
-    policy_lint.COMMAND,
-    policy_test.COMMAND,
-    policy_explain.COMMAND,
-    policy_simulate.COMMAND,
-    policy_replay.COMMAND,
-    policy_import.COMMAND,
-    policy_export.COMMAND,
-    policy_library.COMMAND,
-    policy_diff.COMMAND,
-    policy_prove.COMMAND,
-    keys_create.COMMAND,
-    keys_list.COMMAND,
-    keys_usage.COMMAND,
-    keys_rewrap.COMMAND,
-    object_verify.COMMAND,
-    object_export.COMMAND,
-    object_rebind.COMMAND,
-    sweep.COMMAND,
-    audit_query.COMMAND,
-    audit_export.COMMAND,
-    audit_verify.COMMAND,
-    rule.COMMAND,
-    schema.COMMAND,
+COMMANDS: tuple[Listed, ...] = (
+    Listed("serve", "run the proxy"),
+    Listed("demo", "try it: a store in memory with the proxy in front of it"),
+    Listed("policy lint", "find what is wrong in policies, and how to say it right"),
+    Listed("policy test", "check that requests get the verdicts that tests expect"),
+    Listed("policy explain", "say what policies decide about a request, and why"),
+    Listed("policy simulate", "show the verdicts on a matrix of requests"),
+    Listed("policy replay", "find the logged requests whose verdict would change"),
+    Listed("policy import", "make a policy file from AWS's JSON"),
+    Listed("policy export", "write a policy file as AWS's JSON"),
+    Listed("policy library", "list, show or copy ready policies"),
+    Listed("policy diff", "find the requests whose verdict changes between two versions of policies"),
+    Listed("policy prove", "prove that policies never allow what a goal forbids"),
+    Listed("keys create", "make a local key and print what to write into the configuration"),
+    Listed("keys list", "list the keys of a configuration"),
+    Listed("keys usage", "count what is stored under which key"),
+    Listed("keys rewrap", "wrap bucket keys and objects under the keys of today"),
+    Listed("object verify", "check a stored object without releasing it"),
+    Listed("object export", "write a stored object as one plain Encryption SDK message"),
+    Listed("object rebind", "bind an object to the name it was given behind the proxy"),
+    Listed("sweep", "delete what is left of uploads that the store has given up"),
+    Listed("audit query", "show who used which key for what"),
+    Listed("audit export", "write the trail of key use in others' formats"),
+    Listed("audit verify", "find removed, changed or reordered records of key use"),
+    Listed("rule", "explain a lint rule"),
+    Listed("schema", "print a JSON Schema for editors"),
 )
 
 # The first words of commands that have a space in their name.
@@ -109,7 +84,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """The parser of one command, which learns its arguments when it is first asked to parse some."""
+
+    command: Command | Listed | None = None
+
+    def parse_known_args(self, *arguments: Any, **options: Any) -> Any:
+        """Parse, `--help` included."""
+        if self.command is not None:
+            command, self.command = self.command.load(), None
+            self.description = command.description or command.help
+            command.configure(self)
+            self.set_defaults(run=command.run)
+        return super().parse_known_args(*arguments, **options)
+
+
+def build_parser(commands: Iterable[Command | Listed]) -> argparse.ArgumentParser:
     """Make the argument parser of a table of commands."""
     parser = argparse.ArgumentParser(
         "s3warden",
@@ -118,17 +108,13 @@ def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"s3warden {proxy.__version__}")
-    level = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    level = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    groups: dict[str, argparse._SubParsersAction[_Parser]] = {}
     for command in commands:
         group, _, name = command.name.rpartition(" ")
         if group and group not in groups:
             inner = level.add_parser(group, help=GROUPS[group], allow_abbrev=False)
             groups[group] = inner.add_subparsers(title="commands", metavar="COMMAND", required=True)
         place = groups[group] if group else level
-        own = place.add_parser(
-            name, help=command.help, description=command.description or command.help, allow_abbrev=False
-        )
-        command.configure(own)
-        own.set_defaults(run=command.run)
+        place.add_parser(name, help=command.help, allow_abbrev=False).command = command
     return parser

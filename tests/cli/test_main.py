@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 import proxy
-from proxy.cli.command import Command
+from proxy.cli.command import Command, Listed
 from proxy.cli.main import COMMANDS, build_parser, main
 from proxy.diagnostics import Diagnostic, Severity, Span
 from proxy.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
+# What the door itself needs.
+BASE = {"proxy.diagnostics", "proxy.errors"}
 
 
 def command(name: str, outcome: object) -> Command:
@@ -98,6 +100,42 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     shell = f'{sys.executable} -c "{line}" | true; echo "${{PIPESTATUS[0]}}"'
     result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=ROOT)
     assert (result.stdout, result.stderr) == ("0\n", "")
+
+
+def imported_by(*words: str) -> set[str]:
+    """Run a command in a process of its own and return the modules that it left imported."""
+    script = (
+        "import sys\nfrom proxy.cli.main import main\ntry:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\nprint('\\n', *sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def test_no_command_waits_for_what_another_one_needs() -> None:
+    modules = imported_by("policy", "lint", "policies/buckets")
+    assert "proxy.cli.policy_lint" in modules
+    assert not {"aiohttp", "asyncio", "boto3", "proxy.server", "proxy.cli.serve"} & modules
+    assert {"aiohttp", "proxy.server.rotation.session"} <= imported_by("keys", "usage", "--help")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["keys", "--help"], ["--version"]])
+def test_an_overview_loads_no_command(words: list[str]) -> None:
+    loaded = {name for name in imported_by(*words) if name.startswith("proxy.")}
+    assert loaded == {"proxy.cli", "proxy.cli.command", "proxy.cli.exits", "proxy.cli.main", *BASE}
+
+
+@pytest.mark.parametrize("listed", COMMANDS, ids=lambda listed: listed.name)
+def test_the_table_says_of_a_command_what_the_command_says(listed: Listed) -> None:
+    own = listed.load()
+    assert (own.name, own.help) == (listed.name, listed.help)
+
+
+def test_what_is_no_command_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.cli.rule.COMMAND", "something else")
+    with pytest.raises(TypeError, match="`rule` is no command"):
+        Listed("rule", "explain a lint rule").load()
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
