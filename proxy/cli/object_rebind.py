@@ -8,7 +8,6 @@ from pathlib import Path
 
 from proxy.cli.command import Command
 from proxy.cli.stored_object import add_object, failed
-from proxy.envelope.context import object_arn
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _rebind(config: Path, bucket: str, key: str, version: str, origin: str) -> int:
-    from proxy.server.envelope.operating import operating
+    from proxy.config import load_config
+    from proxy.server.rotation.rebind import rebind
+    from proxy.server.rotation.session import session
 
     old_bucket, _, old_key = origin.partition("/")
-    async with operating(config) as operator:
+    async with session(load_config(config)) as opened:
         with failed(bucket, key) as outcome:
-            stored = await operator.look(bucket, key, version, bound_to=object_arn(old_bucket, old_key))
-            await operator.rebind(stored)
+            await rebind(opened, bucket, key, version, (old_bucket, old_key))
             print(f"{bucket}/{key}: was bound to {origin}, is bound to its own name now")
     return outcome.code
 
@@ -44,5 +44,7 @@ COMMAND = Command(
     configure,
     run,
     "An encrypted object is bound to its bucket and key, so a copy or rename that went past the proxy cannot be read. "
-    "Given the old name, this writes a fresh capsule for the new one around the same stored bytes.",
+    "Given the old name, this writes a fresh capsule for the new one around the same stored bytes. An object of "
+    "several parts is copied along its own part boundaries, which a copy past the proxy may have lost. What is "
+    "done goes into the trail of key use.",
 )

@@ -150,10 +150,6 @@ class Store:
             for row in parse_xml(body).all("Contents")
         ]
 
-    async def copy(self, bucket: str, key: str, fields: Mapping[str, str]) -> UpstreamAnswer:
-        """Return the answer to a copy, under the proxy's own credential; its body is still to be read."""
-        return await self.send(self.forwarder.prepare_own("PUT", bucket, key, self._clock.now(), extra=fields))
-
     async def uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and id of every upload under way in a bucket."""
         found: list[tuple[str, str]] = []

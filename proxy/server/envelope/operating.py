@@ -1,4 +1,4 @@
-"""Stored objects in the operator's hands: verified, exported, bound to a new name, cleared of leftovers.
+"""Stored objects in the operator's hands: verified, exported, cleared of leftovers.
 
 Works under the proxy's own credential and keys, without a client and without its policies: whoever holds
 the configuration holds the keys.
@@ -16,16 +16,15 @@ from urllib.parse import urlsplit
 from proxy import __version__
 from proxy.clock import SystemClock
 from proxy.config import BucketEncryption
-from proxy.envelope.capsule import Kind, ObjectKeys, redraft_capsule
+from proxy.envelope.capsule import Kind, ObjectKeys
 from proxy.envelope.checksum import open_checksum
 from proxy.envelope.context import ARN_NAME, object_arn
 from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.frames import Buffer, FrameOpener, FrameSealer
 from proxy.envelope.manifest import TAIL_READ, Manifest, open_trailer, parse_locator
 from proxy.envelope.message import DataKey
-from proxy.envelope.metadata import CHECKSUM_HEADER, ENVELOPE_HEADER
 from proxy.envelope.multipart import SegmentsOpener
-from proxy.envelope.single import Envelope, envelope_value, open_body_header, parse_envelope, plain_size_of_body
+from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
 from proxy.envelope.sizes import FRAME, LOCATOR, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import Forwarder, Route
@@ -35,14 +34,11 @@ from proxy.keys.registry import build_ring
 from proxy.keys.ring import KeyRing
 from proxy.keys.rules import choose_key
 from proxy.s3.checksums import ALGORITHMS, encode_value
-from proxy.s3.copy_source import CopySource
 from proxy.s3.etags import quote_etag
 from proxy.s3.headers import Headers
 from proxy.s3.state import upload_directory
-from proxy.s3.xml import parse_xml
 from proxy.server.credentials import UpstreamCredentials
 from proxy.server.envelope.concealed import Found, conceal
-from proxy.server.envelope.copy_fields import new_object_fields
 from proxy.server.envelope.passage import Opener, opened
 from proxy.server.metrics import Metrics
 from proxy.server.rules import Rules, load_rules
@@ -51,7 +47,6 @@ from proxy.server.tls import client_context
 from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamAnswer
 
 _NO_HEADERS = Headers()
-_COPY_ERRORS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +76,8 @@ class Operator:
         """Return how a bucket is encrypted."""
         return self._rules.config.bucket(bucket).encryption
 
-    async def look(self, bucket: str, key: str, version: str = "", *, bound_to: str = "") -> Stored:
-        """Return an object with its keys; `bound_to` is the ARN it was stored under, where that is another.
-
-        Raises `S3Error` NoSuchKey, `IntegrityError`.
-        """
+    async def look(self, bucket: str, key: str, version: str = "") -> Stored:
+        """Return an object with its keys; raises `S3Error` NoSuchKey, `IntegrityError`."""
         answer = await self._store.head(bucket, key, version)
         found = conceal(answer)
         if answer.status != 200:
@@ -94,9 +86,8 @@ class Operator:
             raise IntegrityError("unmarked", "the object is not encrypted")
         envelope = parse_envelope(found.value)
         home = self.encryption(bucket).bind_as or bucket
-        arn = bound_to or object_arn(home, key)
-        origin = arn.removeprefix("arn:aws:s3:::").partition("/")[0]
-        holders = await self._custody.holders(origin, self.encryption(bucket), envelope.capsule.edks)
+        arn = object_arn(home, key)
+        holders = await self._custody.holders(home, self.encryption(bucket), envelope.capsule.edks)
         data_key = await self._custody.unwrap(holders[0], envelope.capsule.context(arn))
         keys = envelope.capsule.open(data_key, arn)
         return Stored(bucket, key, version, found, answer.headers, envelope, keys)
@@ -146,33 +137,6 @@ class Operator:
             if out := sealer.feed(piece):
                 yield out
         yield sealer.finish()
-
-    async def rebind(self, stored: Stored) -> None:
-        """Write a capsule for the name that an object has now, around the same stored bytes.
-
-        Raises `S3Error` NotImplemented for an object of several parts, whose part count a copy would lose.
-        """
-        if stored.envelope.kind is Kind.MULTIPART:
-            raise S3Error("NotImplemented", "An object of several parts has to be copied through the proxy.")
-        encryption = self.encryption(stored.bucket)
-        home = encryption.bind_as or stored.bucket
-        arn = object_arn(home, stored.key)
-        draft = redraft_capsule(stored.envelope.capsule, arn, stored.keys, self._entropy)
-        choice = choose_key(self._ring, encryption, _NO_HEADERS)
-        edk = await self._custody.wrap(choice, home, encryption, draft.data_key, draft.context)
-        fields = {
-            **new_object_fields(_NO_HEADERS, stored.headers),
-            ENVELOPE_HEADER: envelope_value(draft.seal((edk,)), stored.envelope.body_header),
-            "x-amz-copy-source": str(CopySource(stored.bucket, stored.key, stored.version or None)),
-            "x-amz-copy-source-if-match": quote_etag(stored.found.etag),
-            "x-amz-metadata-directive": "REPLACE",
-        }
-        if stored.found.checksum is not None:
-            fields[CHECKSUM_HEADER] = stored.found.checksum
-        answer = await self._store.copy(stored.bucket, stored.key, fields)
-        body = await read_answer(answer, _COPY_ERRORS)
-        if answer.status != 200 or (body and parse_xml(body.lstrip()).name == "Error"):
-            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to the copy")
 
     async def manifest(self, stored: Stored) -> Manifest:
         """Return the verified manifest of an object of several parts."""

@@ -44,6 +44,8 @@ class Stored:
     bucket: str
     key: str
     headers: Headers
+    version: str = ""
+    """Empty for the current one."""
 
     @property
     def etag(self) -> str:
@@ -54,6 +56,10 @@ class Stored:
     def size(self) -> int:
         """Stored bytes."""
         return int(self.headers.joined("content-length") or 0)
+
+    def query(self, *pairs: tuple[str, str]) -> list[tuple[str, str]]:
+        """Return the query of a request about this version."""
+        return sorted([*pairs, *([("versionId", self.version)] if self.version else [])])
 
     def fields(self, changed: Mapping[str, str]) -> dict[str, str]:
         """Return the fields that a copy onto itself needs to keep everything but `changed`."""
@@ -85,17 +91,17 @@ class Depot:
         status, _, body = await self._send("GET", bucket, key)
         if status == 404:
             return None
-        return _good(status, body)
+        return good_answer(status, body)
 
     async def put(self, bucket: str, key: str, body: bytes) -> None:
         """Write a small object of the proxy's own."""
         status, _, answer = await self._send("PUT", bucket, key, body=body)
-        _good(status, answer)
+        good_answer(status, answer)
 
     async def delete(self, bucket: str, key: str, version_id: str) -> None:
         """Delete a version of an object of the proxy's own."""
         status, _, body = await self._send("DELETE", bucket, key, [("versionId", version_id)])
-        _good(200 if status == 204 else status, body)
+        good_answer(200 if status == 204 else status, body)
 
     async def checks_conditions(self, bucket: str, key: str) -> bool:
         """Tell whether the store refuses a copy of an object that is not the one that was looked at.
@@ -114,25 +120,26 @@ class Depot:
     async def stretch(self, stored: Stored, first: int, end: int) -> bytes:
         """Return a few stored bytes of an object, if it is still the same."""
         fields = {"if-match": quote_etag(stored.etag), "range": f"bytes={first}-{end - 1}"}
-        status, _, body = await self._send("GET", stored.bucket, stored.key, (), fields)
+        status, _, body = await self._send("GET", stored.bucket, stored.key, stored.query(), fields)
         if status != 206 or len(body) != end - first:
-            _good(status, body)
+            good_answer(status, body)
             raise S3Error("ServiceUnavailable", detail="the upstream answered with another range than it was asked for")
         return body
 
-    async def head(self, bucket: str, key: str) -> Stored | None:
+    async def head(self, bucket: str, key: str, version: str = "") -> Stored | None:
         """Return what is said of an object; None if there is none."""
-        status, headers, _ = await self._send("HEAD", bucket, key)
+        query = [("versionId", version)] if version else []
+        status, headers, _ = await self._send("HEAD", bucket, key, query)
         if status == 404:
             return None
         if status != 200:
             raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a HEAD of `{key}`")
-        return Stored(bucket, key, headers)
+        return Stored(bucket, key, headers, version)
 
     async def buckets(self) -> list[str]:
         """Return the names of all buckets."""
         status, _, body = await self._send("GET", None, None)
-        found = parse_xml(_good(status, body)).child("Buckets")
+        found = parse_xml(good_answer(status, body)).child("Buckets")
         return [] if found is None else [each.value("Name") or "" for each in found.all("Bucket")]
 
     async def pages(self, bucket: str, prefix: str, after: str = "") -> AsyncIterator[list[str]]:
@@ -143,7 +150,7 @@ class Depot:
             query += [("start-after", after)] if after and token is None else []
             query += [("continuation-token", token)] if token is not None else []
             status, _, body = await self._send("GET", bucket, None, sorted(query))
-            root = parse_xml(_good(status, body))
+            root = parse_xml(good_answer(status, body))
             yield [unquote_plus(row.value("Key") or "") for row in root.all("Contents")]
             token = root.value("NextContinuationToken")
             if root.value("IsTruncated") != "true" or token is None:
@@ -152,22 +159,22 @@ class Depot:
     async def versions(self, bucket: str, key: str) -> list[tuple[str, bool]]:
         """Return (version id, whether it is the latest) of every version of one object."""
         status, _, body = await self._send("GET", bucket, None, [("prefix", key), ("versions", "")])
-        rows = (row for row in parse_xml(_good(status, body)).children if row.name in ("Version", "DeleteMarker"))
+        rows = (row for row in parse_xml(good_answer(status, body)).children if row.name in ("Version", "DeleteMarker"))
         return [
             (row.value("VersionId") or "", row.value("IsLatest") == "true") for row in rows if row.value("Key") == key
         ]
 
     async def grants(self, stored: Stored) -> dict[str, str]:
         """Return the fields that give a new object the ACL of an old one; none for the ACL that is usual."""
-        status, _, body = await self._send("GET", stored.bucket, stored.key, [("acl", "")])
-        return _grants(parse_xml(_good(status, body)))
+        status, _, body = await self._send("GET", stored.bucket, stored.key, stored.query(("acl", "")))
+        return _grants(parse_xml(good_answer(status, body)))
 
     async def tagging(self, stored: Stored) -> Tagging:
         """Return an object's tags; not every store copies them by itself."""
-        status, _, body = await self._send("GET", stored.bucket, stored.key, [("tagging", "")])
+        status, _, body = await self._send("GET", stored.bucket, stored.key, stored.query(("tagging", "")))
         if status in (404, 501) or (status == 200 and not body.strip()):
             return Tagging()
-        document = _good(status, body)
+        document = good_answer(status, body)
         return Tagging(render_tagging_header(parse_tagging(parse_xml(document))), document)
 
     async def put_tagging(self, stored: Stored, tagging: Tagging) -> None:
@@ -175,10 +182,10 @@ class Depot:
         fields = {"content-type": "application/xml", "content-md5": _md5(tagging.document)}
         query = [("tagging", "")]
         status, _, body = await self._send("PUT", stored.bucket, stored.key, query, fields, tagging.document)
-        _good(200 if status == 204 else status, body)
+        good_answer(200 if status == 204 else status, body)
 
     async def copy(self, stored: Stored, fields: Mapping[str, str]) -> None:
-        """Copy an object onto itself, if it is still the same, with new metadata and tags."""
+        """Copy an object, or a version of it, onto itself, if it is still the same, with new metadata and tags."""
         status, _, body = await self._send(
             "PUT",
             stored.bucket,
@@ -186,12 +193,12 @@ class Depot:
             (),
             {**fields, **_source(stored), "x-amz-metadata-directive": "REPLACE", **_tagging_directive(fields)},
         )
-        _good(status, body)
+        good_answer(status, body)
 
     async def copy_parts(self, stored: Stored, fields: Mapping[str, str], ends: Iterable[int]) -> None:
         """Copy an object of several parts onto itself along its part boundaries, which are part of its form."""
         status, _, body = await self._send("POST", stored.bucket, stored.key, [("uploads", "")], fields)
-        upload_id = parse_xml(_good(status, body)).value("UploadId") or ""
+        upload_id = parse_xml(good_answer(status, body)).value("UploadId") or ""
         try:
             parts, start = [], 0
             for number, end in enumerate(ends, 1):
@@ -206,7 +213,7 @@ class Depot:
                 {"content-type": "application/xml"},
                 document,
             )
-            _good(status, body)
+            good_answer(status, body)
         except BaseException:
             await self._send("DELETE", stored.bucket, stored.key, [("uploadId", upload_id)])
             raise
@@ -218,7 +225,18 @@ class Depot:
             fields["x-amz-copy-source-range"] = f"bytes={start}-{end - 1}"
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
         status, _, body = await self._send("PUT", stored.bucket, stored.key, query, fields)
-        return parse_xml(_good(status, body)).value("ETag") or ""
+        return parse_xml(good_answer(status, body)).value("ETag") or ""
+
+    async def ask(
+        self,
+        method: str,
+        bucket: str | None,
+        key: str | None,
+        query: list[tuple[str, str]] | tuple[()] = (),
+        fields: Mapping[str, str] = _NONE,
+    ) -> tuple[int, Headers, bytes]:
+        """Return status, fields and body of any answer, bounded; raises `S3Error` when there is none."""
+        return await self._send(method, bucket, key, query, fields)
 
     async def _send(
         self,
@@ -239,7 +257,7 @@ class Depot:
 
 def _source(stored: Stored) -> dict[str, str]:
     return {
-        "x-amz-copy-source": str(CopySource(stored.bucket, stored.key)),
+        "x-amz-copy-source": str(CopySource(stored.bucket, stored.key, stored.version or None)),
         "x-amz-copy-source-if-match": quote_etag(stored.etag),
     }
 
@@ -270,7 +288,7 @@ def _grants(acl: Element) -> dict[str, str]:
     return {} if usual else fields
 
 
-def _good(status: int, body: bytes) -> bytes:
+def good_answer(status: int, body: bytes) -> bytes:
     """Return the body of a good answer; raises `S3Error` with the store's own code where that is known."""
     root = None
     if status >= 300 or body.lstrip()[:1] == b"<":

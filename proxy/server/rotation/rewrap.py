@@ -12,19 +12,16 @@ from typing import Literal, TypeAlias
 
 from proxy.audit.event import KeyUse
 from proxy.clock import SystemClock
-from proxy.envelope.capsule import Kind, ObjectKeys, redraft_capsule
+from proxy.envelope.capsule import redraft_capsule
 from proxy.envelope.context import object_arn
 from proxy.envelope.keyring import KEY_SIZE
-from proxy.envelope.manifest import open_trailer, parse_locator
-from proxy.envelope.metadata import ENVELOPE_HEADER
-from proxy.envelope.single import Envelope, envelope_value
-from proxy.envelope.sizes import LOCATOR, part_count_of, segment_size
+from proxy.envelope.single import envelope_value
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Holder
 from proxy.keys.kek import KekDocument, kek_location, seal_kek
 from proxy.keys.ring import MasterKey
 from proxy.keys.rules import KeyChoice, uses_kek
-from proxy.server.rotation.depot import Stored
+from proxy.server.rotation.replacing import replace_capsule
 from proxy.server.rotation.session import Session
 from proxy.server.rotation.usage import edk_name, envelope_of
 
@@ -140,32 +137,8 @@ class Rewrapper:
         choice = KeyChoice(target, is_kms=True, uses_kek=uses_kek(target, encryption, None))
         edk = await self._custody.wrap(choice, bound, encryption, draft.data_key, draft.context)
         value = envelope_value(draft.seal([edk]), envelope.body_header)
-        return await self._replace(stored, envelope, keys, value)
-
-    async def _replace(self, stored: Stored, envelope: Envelope, keys: ObjectKeys, value: str) -> Outcome:
-        fields = stored.fields({ENVELOPE_HEADER: value}) | await self._depot.grants(stored)
-        tagging = await self._depot.tagging(stored)
-        if tagging.header:
-            fields["x-amz-tagging"] = tagging.header
-        if envelope.kind is Kind.MULTIPART:
-            await self._depot.copy_parts(stored, fields, await self._boundaries(stored, keys))
-        else:
-            await self._depot.copy(stored, fields)
-        if tagging.header and (await self._depot.tagging(stored)).header != tagging.header:
-            # Ceph 16 drops the tags of an object that is copied onto itself, whatever the request says.
-            await self._depot.put_tagging(stored, tagging)
-        after = await self._depot.head(stored.bucket, stored.key)
-        written = after is not None and after.headers.get_all(ENVELOPE_HEADER) == (value,)
+        written = await replace_capsule(self._depot, stored, envelope, keys, value)
         return "rewrapped" if written else "changed"
-
-    async def _boundaries(self, stored: Stored, keys: ObjectKeys) -> list[int]:
-        """Return where the stored parts end, by the trailer: the only bytes that are read of an object."""
-        size, count = stored.size, part_count_of(stored.etag)
-        start = parse_locator(await self._depot.stretch(stored, size - LOCATOR, size), size, count)
-        trailer = await self._depot.stretch(stored, start, size - LOCATOR)
-        manifest = open_trailer(trailer, size, keys, count)
-        ends = [part.stored_start + segment_size(part.plain_size) for part in manifest.parts]
-        return [*ends[:-1], size] if manifest.part_count == len(ends) else [*ends, size]
 
     async def _record(self, action: str, key: MasterKey, bucket: str, name: str) -> None:
         """Keep on record what is about to be done, by whoever runs the command."""
