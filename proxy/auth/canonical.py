@@ -143,10 +143,10 @@ def check_signed_names(headers: Headers, names: Iterable[str]) -> None:
         )
 
 
-# Values that are secrets of the sender: session tokens and customer-provided encryption keys.
+# Values that are secrets of the sender: session tokens and customer-provided encryption keys and their digests.
 _PRIVATE_NAMES = (
     r"x-amz-security-token|x-amz-s3session-token|authorization|proxy-authorization|cookie"
-    r"|x-amz-(?:copy-source-)?server-side-encryption-customer-key"
+    r"|x-amz-(?:copy-source-)?server-side-encryption-customer-key(?:-md5)?"
 )
 _PRIVATE = re.compile(rf"(?im)(^(?:{_PRIVATE_NAMES}):)[^\n]*|((?:(?<=&)|^)(?:{_PRIVATE_NAMES})=)[^&\n]*")
 

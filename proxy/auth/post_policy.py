@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxy.errors import S3Error
+from proxy.s3.headers import NOT_SHOWN, SECRET_VALUES
 
 _UNCOVERED = frozenset({"x-amz-signature", "awsaccesskeyid", "signature", "policy", "file"})
 """Fields that need no condition, as they are the signature or cannot be known when it is made."""
@@ -103,13 +104,13 @@ def _whole_number(written: object) -> int | None:
 
 
 def _parse_condition(item: object) -> Condition:
-    text = json.dumps(item, ensure_ascii=False)
+    text = _as_written(item)
     if isinstance(item, dict):
         if len(item) != 1:
             raise _invalid("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
         ((field, value),) = item.items()
         operator = "eq"
-        text = json.dumps(["eq", f"${field}", value], ensure_ascii=False)
+        text = _as_written(["eq", f"${field}", value])
     elif isinstance(item, list) and len(item) == 3:
         operator, field, value = item
         if not (isinstance(operator, str) and operator.lower() in {"eq", "starts-with"}):
@@ -122,6 +123,12 @@ def _parse_condition(item: object) -> Condition:
     if not isinstance(value, str):
         raise _invalid(f"Invalid Condition: the value must be a string in {text}.")
     return Condition(operator, field.lower(), value, text)
+
+
+def _as_written(item: object) -> str:
+    """Return a condition for an error, without the value that it demands of a client's encryption key."""
+    text = json.dumps(item, ensure_ascii=False)
+    return NOT_SHOWN if any(name in text.lower() for name in SECRET_VALUES) else text
 
 
 def check_form(policy: FormPolicy, fields: Mapping[str, str], bucket: str, now: float) -> None:

@@ -23,6 +23,7 @@ from types import MappingProxyType
 
 from proxy.errors import S3Error
 from proxy.s3.checksums import Buffer
+from proxy.s3.headers import shown
 
 PRE_DATA_LIMIT = 20 * 1024
 """S3's limit on everything before the content of the file."""
@@ -175,7 +176,7 @@ class FormParser:
             raise S3Error(
                 "InvalidArgument",
                 "A field of the form must be sent only once.",
-                {"ArgumentName": self._name, "ArgumentValue": _text(value)},
+                {"ArgumentName": self._name, "ArgumentValue": shown(self._name, _text(value))},
             )
         self._fields[self._name] = _text(value)
         self._state = _State.AFTER

@@ -10,6 +10,11 @@ from collections.abc import Iterable, Iterator, KeysView
 
 from proxy.errors import S3Error
 
+_CUSTOMER_KEY = ("x-amz-server-side-encryption-customer-key", "x-amz-copy-source-server-side-encryption-customer-key")
+SECRET_VALUES = frozenset((*_CUSTOMER_KEY, *(f"{name}-md5" for name in _CUSTOMER_KEY)))
+"""Fields whose values no error, log or policy condition may show: keys of clients (SSE-C), and their digests."""
+NOT_SHOWN = "(not shown)"
+
 # Name as sent -> the name as text, and in lower case. The same few dozen names come with every request; what
 # strangers send is remembered up to a bound.
 _NAMES: dict[bytes, tuple[str, str]] = {}
@@ -63,7 +68,7 @@ class Headers:
             raise S3Error(
                 "InvalidArgument",
                 f"The header {name} must be sent only once.",
-                {"ArgumentName": name, "ArgumentValue": ", ".join(value)},
+                {"ArgumentName": name, "ArgumentValue": shown(name, ", ".join(value))},
             )
         return value
 
@@ -101,3 +106,8 @@ class Headers:
     def __repr__(self) -> str:
         # Values may be secrets (SSE-C keys, tokens, signatures): show names only.
         return f"Headers({', '.join(self._index)})"
+
+
+def shown(name: str, value: str) -> str:
+    """Return a value as an error may show it; `name` is lower-case."""
+    return NOT_SHOWN if name in SECRET_VALUES else value

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from proxy.errors import S3Error
 from proxy.s3.address import Address, Domains, parse_address
 from proxy.s3.head import RequestHead
-from proxy.s3.headers import Headers
+from proxy.s3.headers import Headers, shown
 from proxy.s3.operation import HEADER_FAMILIES, LIST_HEADERS, Operation, Scope
 from proxy.s3.operations import BY_WIRE_FORM, HEADER_NAMES, OPERATIONS, QUERY_NAMES, SELECTORS
 
@@ -229,7 +229,7 @@ def _sort_query(query: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[
             raise S3Error(
                 "InvalidArgument",
                 f"The query parameter {name} must be sent only once.",
-                {"ArgumentName": name, "ArgumentValue": value},
+                {"ArgumentName": name, "ArgumentValue": shown(folded, value)},
             )
         seen.add(unique)
         if folded in _SIGNATURE_QUERY:
@@ -260,7 +260,7 @@ def _with_hoisted(headers: Headers, hoisted: Mapping[str, str]) -> Headers:
             raise S3Error(
                 "InvalidArgument",
                 f"The header {name} differs from the query parameter of the same name.",
-                {"ArgumentName": name, "ArgumentValue": sent},
+                {"ArgumentName": name, "ArgumentValue": shown(name, sent)},
             )
     return Headers((*headers.raw, *added)) if added else headers
 
@@ -290,7 +290,7 @@ def _check_header(operation: Operation, name: str, headers: Headers) -> None:
         raise S3Error(
             "InvalidArgument",
             f"{name} header is not supported for this operation.",
-            {"ArgumentName": name, "ArgumentValue": headers.get(name) or ""},
+            {"ArgumentName": name, "ArgumentValue": shown(name, headers.get(name) or "")},
             detail=operation.name,
         )
     raise S3Error("NotImplemented", extras={"Header": name})
@@ -315,12 +315,12 @@ def _unknown_parameter(name: str, value: str, where: str) -> S3Error:
         return S3Error(
             "InvalidArgument",
             f"The query parameter {name} is not accepted by {where}.",
-            {"ArgumentName": name, "ArgumentValue": value},
+            {"ArgumentName": name, "ArgumentValue": shown(name, value)},
         )
     return S3Error(
         "NotImplemented",
         f"The query parameter {name} is not known to {where}.",
-        {"ArgumentName": name, "ArgumentValue": value},
+        {"ArgumentName": name, "ArgumentValue": shown(name.lower(), value)},
     )
 
 
@@ -328,7 +328,7 @@ def _bad_value(name: str, value: str) -> S3Error:
     return S3Error(
         "InvalidArgument",
         f"Invalid value for the query parameter {name}.",
-        {"ArgumentName": name, "ArgumentValue": value},
+        {"ArgumentName": name, "ArgumentValue": shown(name, value)},
     )
 
 

@@ -21,6 +21,8 @@ from json.encoder import encode_basestring_ascii as _quote
 from pathlib import Path
 from typing import Protocol
 
+from proxy.s3.headers import SECRET_VALUES
+
 STDOUT = 1
 MAX_TEXT = 256
 """Longest user agent or header value that is logged, in characters; more is cut and ends in `...`."""
@@ -31,10 +33,9 @@ SECRET_HEADERS = frozenset(
         "authorization",
         "cookie",
         "proxy-authorization",
-        "x-amz-copy-source-server-side-encryption-customer-key",
         "x-amz-s3session-token",
         "x-amz-security-token",
-        "x-amz-server-side-encryption-customer-key",
+        *SECRET_VALUES,
     }
 )
 _MODE = 0o640  # the log tells who reads what: not for everybody on the machine

@@ -76,12 +76,12 @@ def test_secrets_are_cut_out():
     text = (
         "PUT\n/k\nX-Amz-Security-Token=tok%2F1&a=1&x-amz-server-side-encryption-customer-key=k\n"
         "host:h\nx-amz-security-token:tok/1\nx-amz-copy-source-server-side-encryption-customer-key:abc=\n"
-        "x-amz-server-side-encryption-customer-key-md5:shown\n\nhost"
+        "x-amz-server-side-encryption-customer-key-md5:abc=\n\nhost"
     )
     assert canonical.redact(text) == (
         "PUT\n/k\nX-Amz-Security-Token=REDACTED&a=1&x-amz-server-side-encryption-customer-key=REDACTED\n"
         "host:h\nx-amz-security-token:REDACTED\nx-amz-copy-source-server-side-encryption-customer-key:REDACTED\n"
-        "x-amz-server-side-encryption-customer-key-md5:shown\n\nhost"
+        "x-amz-server-side-encryption-customer-key-md5:REDACTED\n\nhost"
     )
 
 

@@ -60,6 +60,15 @@ def test_conditions(condition, fields, holds):
         assert refused([condition], fields).startswith("Invalid according to Policy: Policy Condition failed: [")
 
 
+def test_the_key_that_a_condition_demands_is_not_shown():
+    name = "x-amz-server-side-encryption-customer-key"
+    for condition in ({name: "c2VjcmV0"}, ["eq", f"${name}", "c2VjcmV0"]):
+        assert "c2VjcmV0" not in refused([condition], {name: "other"})
+    with pytest.raises(S3Error) as caught:
+        policy(["like", f"${name}", "c2VjcmV0"])
+    assert "c2VjcmV0" not in caught.value.message
+
+
 def test_each_field_must_be_covered_but_the_exempt_ones():
     exempt = {
         "x-amz-signature": "",

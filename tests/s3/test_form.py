@@ -137,6 +137,12 @@ def test_a_field_given_twice_is_refused_whatever_its_case() -> None:
     assert (error.code, error.extras["ArgumentName"]) == ("InvalidArgument", "key")
 
 
+def test_a_clients_encryption_key_given_twice_is_not_shown() -> None:
+    name = "x-amz-server-side-encryption-customer-key"
+    error = refusal(write_form([("key", "a"), (name, "c2VjcmV0"), (name, "c2VjcmV0")]))
+    assert (error.code, error.extras) == ("InvalidArgument", {"ArgumentName": name, "ArgumentValue": "(not shown)"})
+
+
 def test_a_key_must_come_before_the_file() -> None:
     error = refusal(write_form([("policy", "x")], FILE, [("key", "k")]))
     assert (error.code, error.extras["ArgumentName"]) == ("InvalidArgument", "key")

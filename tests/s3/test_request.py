@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy.errors import S3Error
 from proxy.s3.address import Domains
 from proxy.s3.head import parse_head
-from proxy.s3.headers import Headers
+from proxy.s3.headers import SECRET_VALUES, Headers
 from proxy.s3.operations import OPERATIONS
 from proxy.s3.request import S3Request, recognise
 
@@ -239,6 +239,21 @@ def test_families_and_sdk_headers_pass(header: str) -> None:
 )
 def test_a_header_with_one_value_sent_twice_is_refused(header: str) -> None:
     assert refused("PUT /bkt/key", (header, "a/b"), (header.title(), "a/b")).code == "InvalidArgument"
+
+
+@pytest.mark.parametrize("field", sorted(SECRET_VALUES))
+def test_keys_of_clients_are_never_shown_in_a_refusal(field: str) -> None:
+    secret = "c2VjcmV0"
+    errors = (
+        refused("DELETE /bkt/key", (field, secret)),
+        refused("PUT /bkt/key", (field, secret), (field.title(), secret)),
+        refused(f"PUT /bkt/key?{field}=other&{SIGNED}", (field, secret)),
+        refused(f"PUT /bkt/key?{field}={secret}%0A&{SIGNED}"),
+        refused(f"PUT /bkt/key?{field}={secret}"),
+        refused(f"PUT /bkt/key?{field}={secret}&{field.upper()}={secret}&{SIGNED}"),
+    )
+    for error in errors:
+        assert secret not in f"{error.message} {error.detail} {error.extras}"
 
 
 def test_lists_and_metadata_may_come_in_several_fields() -> None:
