@@ -32,6 +32,7 @@ from functools import partial
 from proxy.config import Admin, Config, Secret
 from proxy.errors import ConfigError
 from proxy.server.admin import AdminListener
+from proxy.server.collector import settle
 from proxy.server.control import Fleet, RemoteWorker, control_socket, serve_control
 from proxy.server.worker import MakeWorker, Signals, Slot, bind, bind_same, live, run_loop
 
@@ -200,6 +201,7 @@ class Supervisor:
         control = await serve_control(worker.control, self._controls[slot.index])
         try:
             await worker.start(listeners)
+            settle()
             await live(worker, signals, self._config.limits.drain_seconds)
         finally:
             await worker.close()
