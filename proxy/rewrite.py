@@ -13,17 +13,19 @@ in both lists is forced to the rule's value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from proxy.access.kms import KEY_ID_HEADER, KmsNames
 from proxy.auth.claim import Claim
 from proxy.config.buckets import BucketSettings
+from proxy.errors import S3Error
 from proxy.s3.head import parse_query
 from proxy.s3.headers import Headers
 from proxy.s3.operation import COMMON_HEADERS, Operation
 from proxy.s3.operations import OPERATIONS
 from proxy.s3.request import S3Request
+from proxy.value import value
 
 MAKES_OBJECT = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"})
 _ADDS_TO = MAKES_OBJECT | {"CreateBucket"}
@@ -42,7 +44,7 @@ _NO_ALIASES = KmsNames("", "")
 _HIDDEN = "(not shown)"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Completed:
     """`request` is what will be judged and sent; its `head` still is what the client sent."""
 
@@ -62,8 +64,8 @@ def complete(
     """Return the request as it will be sent. `settings` are those of its bucket, None without a bucket.
 
     An alias of a KMS key gives way to the key's ARN: the store must not resolve it to another key than the
-    one that is judged. Raises `S3Error` InvalidArgument for an alias that `kms` does not resolve; without
-    `kms` that is every alias.
+    one that is judged. Raises `S3Error` InvalidArgument for an alias that `kms` does not resolve, or
+    KMS.NotFoundException where the proxy encrypts; without `kms` that is every alias.
     """
     if claim.plus_is_space:
         request = _read_plus_as_space(request)
@@ -76,7 +78,7 @@ def complete(
         headers = _changed(headers, _NOTHING, added)
     named = headers.get(KEY_ID_HEADER)
     if named is not None:
-        key = kms.without_alias(named)
+        key = _without_alias(named, settings, kms)
         if key != named:
             headers = _changed(headers, {KEY_ID_HEADER: named}, {KEY_ID_HEADER: key})
             if KEY_ID_HEADER in request.headers:
@@ -85,6 +87,16 @@ def complete(
     if removed or added:
         request = replace(request, headers=headers)
     return Completed(request, added, removed)
+
+
+def _without_alias(name: str, settings: BucketSettings | None, kms: KmsNames) -> str:
+    try:
+        return kms.without_alias(name)
+    except S3Error:
+        if settings is not None and settings.encryption.mode == "envelope":
+            # Nobody behind the proxy is asked: an alias that no key here has is none.
+            raise S3Error("KMS.NotFoundException", f"Alias {name} is not found.") from None
+        raise
 
 
 def _changed(headers: Headers, removed: Mapping[str, str], added: Mapping[str, str]) -> Headers:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.access.kms import KmsNames
 from proxy.auth.claim import ANONYMOUS, Claim
-from proxy.config.buckets import BucketSettings
+from proxy.config.buckets import BucketEncryption, BucketSettings
 from proxy.errors import S3Error
 from proxy.rewrite import Completed, complete
 from proxy.s3.address import Domains
@@ -175,6 +175,13 @@ def test_an_alias_that_nobody_resolves_is_refused_and_an_id_stays_an_id() -> Non
     with pytest.raises(S3Error, match="aliases are not resolved"):
         completed("PUT", "/bkt/k", {KMS_ID: "alias/other"})
     assert completed("PUT", "/bkt/k", {KMS_ID: "my-key"}).added == {}
+
+
+def test_where_the_proxy_encrypts_an_alias_that_nobody_resolves_is_a_key_that_is_not_there() -> None:
+    sealed = BucketSettings("123456789012", encryption=BucketEncryption("envelope", "hr"))
+    request = recognise(parse_head("PUT", "/bkt/k", Headers.of([(KMS_ID, "alias/other")])), DOMAINS)
+    with pytest.raises(S3Error, match=r"KMS\.NotFoundException: Alias alias/other is not found"):
+        complete(request, ANONYMOUS, sealed, KMS)
 
 
 def test_without_names_of_keys_every_alias_is_refused() -> None:

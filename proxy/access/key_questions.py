@@ -26,7 +26,8 @@ KeyAction: TypeAlias = Literal["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncr
 """What S3 needs of KMS: GenerateDataKey to write, Decrypt to read and to write parts, ReEncrypt* for
 UpdateObjectEncryption."""
 
-_OWN_PAIR = "s3w"
+# Pairs of the stored format itself.
+_OWN_PAIRS = "s3w"
 # About the bucket, not about the key; names of the key's own would have to be looked up under them.
 _ABOUT_THE_BUCKET = ("s3:", "s3w:", "aws:resourcetag/", "aws:resourceaccount")
 
@@ -46,7 +47,7 @@ def key_question(
     context["kms:viaservice"] = f"s3.{region}.amazonaws.com"
     if caller_account is not None:
         context["kms:calleraccount"] = caller_account
-    pairs = {name: value for name, value in encryption_context.items() if name != _OWN_PAIR}
+    pairs = {name: value for name, value in encryption_context.items() if not name.startswith(_OWN_PAIRS)}
     for name in pairs:
         # Names of pairs are told apart by case, condition keys are not: show every value of either.
         values = tuple(value for other, value in pairs.items() if other.lower() == name.lower())

@@ -25,6 +25,9 @@ from proxy.envelope.sizes import FINAL_OVERHEAD, FRAME, FRAME_OVERHEAD
 from proxy.errors import IntegrityError
 
 KIND_NAME = "s3w"
+SSE_NAME = "s3w-sse"
+"""The pair that tells an object whose client asked for SSE-KMS where neither key nor context would tell."""
+SSE_KMS = "aws:kms"
 _KEYS_SIZE = 3 * KEY_SIZE
 _BODY_SIZE = _KEYS_SIZE + FRAME_OVERHEAD + FINAL_OVERHEAD
 
@@ -87,9 +90,15 @@ class Capsule:
     kind: Kind
     client_context: Context
     """The client's SSE-KMS context pairs."""
+    marks_kms: bool
+    """It has the pair `SSE_NAME`."""
     edks: tuple[Edk, ...]
     raw: bytes = field(repr=False)
     _header: Header = field(repr=False)
+
+    def asked_for_kms(self, *, default: bool) -> bool:
+        """Tell whether the client asked for SSE-KMS; `default` says that the key is the one of the bucket."""
+        return self.marks_kms or bool(self.client_context) or not default
 
     def context(self, arn: str) -> Context:
         """Return the context that the data key is wrapped under, for an object of this name."""
@@ -115,24 +124,44 @@ def draft_capsule(
     entropy: Entropy,
     *,
     client_context: Context = EMPTY,
+    marks_kms: bool = False,
     data_key: bytes | None = None,
 ) -> CapsuleDraft:
     """Start a capsule for the object named `arn`.
 
-    `data_key` is for key services that generate data keys themselves. Raises `S3Error` InvalidArgument
-    for client context pairs that cannot be stored.
+    `marks_kms` notes that the client asked for SSE-KMS; its context pairs say so by themselves. `data_key` is for
+    key services that generate data keys themselves. Raises `S3Error` InvalidArgument for client context pairs that
+    cannot be stored.
     """
     if client_context:
         check_client_context(client_context)
-    stored = MappingProxyType({**client_context, KIND_NAME: kind.value})
+    marked = {SSE_NAME: SSE_KMS} if marks_kms and not client_context else {}
+    stored = MappingProxyType({**client_context, **marked, KIND_NAME: kind.value})
     return CapsuleDraft(DataKey(entropy, data_key), keys, stored, MappingProxyType({ARN_NAME: arn}))
 
 
 def redraft_capsule(
-    old: Capsule, arn: str, keys: ObjectKeys, entropy: Entropy, *, data_key: bytes | None = None
+    old: Capsule,
+    arn: str,
+    keys: ObjectKeys,
+    entropy: Entropy,
+    *,
+    marks_kms: bool = False,
+    data_key: bytes | None = None,
 ) -> CapsuleDraft:
-    """Start the next capsule of an object, for a rewrap, or for a copy named `arn`; `keys` are what `old` held."""
-    return draft_capsule(old.kind, arn, keys, entropy, client_context=old.client_context, data_key=data_key)
+    """Start the next capsule of an object, for a rewrap, or for a copy named `arn`; `keys` are what `old` held.
+
+    What `old` says of the client's wish is said again; `marks_kms` adds that it asked for SSE-KMS.
+    """
+    return draft_capsule(
+        old.kind,
+        arn,
+        keys,
+        entropy,
+        client_context=old.client_context,
+        marks_kms=marks_kms or old.marks_kms,
+        data_key=data_key,
+    )
 
 
 def parse_capsule(raw: bytes) -> tuple[Capsule, bytes]:
@@ -149,4 +178,7 @@ def parse_capsule(raw: bytes) -> tuple[Capsule, bytes]:
         kind = Kind(client_context.pop(KIND_NAME, ""))
     except ValueError:
         raise IntegrityError("capsule", "the capsule is of no known kind") from None
-    return Capsule(kind, MappingProxyType(client_context), header.edks, raw[:end], header), raw[end:]
+    marks_kms = SSE_NAME in client_context
+    if marks_kms and (client_context.pop(SSE_NAME) != SSE_KMS or client_context):
+        raise IntegrityError("capsule", "the capsule says in no known way how its client wanted it encrypted")
+    return Capsule(kind, MappingProxyType(client_context), marks_kms, header.edks, raw[:end], header), raw[end:]

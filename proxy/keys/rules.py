@@ -98,7 +98,11 @@ def read_context(header: str) -> Context:
         if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
             raise ValueError
     except (ValueError, binascii.Error, RecursionError):
-        _refuse("The header x-amz-server-side-encryption-context is not base64 of a JSON object.", CONTEXT, header)
+        message = (
+            f"The header '{CONTEXT}' shall be Base64-encoded UTF-8 string holding JSON which represents a "
+            "string-string map"
+        )
+        _refuse(message, CONTEXT, header[:MAX_CONTEXT_HEADER])
     check_client_context(pairs)
     return MappingProxyType(pairs)
 

@@ -20,10 +20,11 @@ from proxy.s3.listing import bucket_names, filter_buckets
 from proxy.s3.operation import Operation
 from proxy.s3.request import S3Request
 from proxy.s3.xml import ROOT, Element, parse_xml
+from proxy.sealing import SSE
 from proxy.server.exchange import Exchange
 from proxy.server.intake import FormUpload
 from proxy.server.judge import Judge
-from proxy.server.relay import Edit, relay, relay_edited, relay_late, reply_document
+from proxy.server.relay import Edit, answer_fields, relay, relay_edited, relay_late, reply_document
 from proxy.server.store import read_answer
 from proxy.server.uploads import ENDS, Uploads
 from proxy.server.upstream import UpstreamAnswer
@@ -131,7 +132,9 @@ class Answers:
         request = authorized.request
         etag = answer.headers.get("etag") or ""
         made = form_answer(form.fields, request.bucket or "", request.key or "", etag, _address(exchange, request))
-        return await reply_document(exchange, made.status, made.document, [*made.headers, ("ETag", etag)])
+        encrypted = [pair for pair in answer_fields(exchange, answer) if pair[0].lower().startswith(SSE)]
+        fields = [*made.headers, ("ETag", etag), *encrypted]
+        return await reply_document(exchange, made.status, made.document, fields)
 
 
 # Stores that do not know these sub-resources ignore them, and answer with the object, which was not asked about.

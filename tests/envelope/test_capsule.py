@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule, parse_capsule, redraft_capsule
+from proxy.envelope.capsule import (
+    Capsule,
+    CapsuleDraft,
+    Kind,
+    ObjectKeys,
+    draft_capsule,
+    parse_capsule,
+    redraft_capsule,
+)
 from proxy.envelope.context import object_arn
 from proxy.envelope.keyring import unwrap_any
 from proxy.envelope.message import KeyReuseError
@@ -96,6 +104,30 @@ def test_a_rewrap_carries_the_keys_and_shares_neither_data_key_nor_message_id(wr
     assert first.raw[3:35] != second.raw[3:35]
     data_keys = [unwrap_any(c.edks, [writer.keyring], c.context(arn)) for c, arn in ((first, ARN), (second, moved))]
     assert data_keys[0] != data_keys[1]
+
+
+def test_the_wish_for_sse_kms_is_marked_where_nothing_else_tells_it_and_carried_along(writer, entropy) -> None:
+    def sealed(draft: CapsuleDraft) -> Capsule:
+        return parse_capsule(draft.seal([writer.keyring.wrap(draft.data_key, draft.context)]))[0]
+
+    keys = ObjectKeys.fresh(entropy)
+    marked = sealed(draft_capsule(Kind.SINGLE, ARN, keys, entropy, marks_kms=True))
+    assert (marked.marks_kms, dict(marked.client_context)) == (True, {})
+    assert marked.context(ARN) == {"s3w": "1s", "s3w-sse": "aws:kms", "aws:s3:arn": ARN}
+    assert marked.asked_for_kms(default=True)
+    assert sealed(redraft_capsule(marked, ARN, keys, entropy)).marks_kms
+    told = sealed(draft_capsule(Kind.SINGLE, ARN, keys, entropy, marks_kms=True, client_context={"a": "b"}))
+    assert (told.marks_kms, told.asked_for_kms(default=True)) == (False, True)
+    plain = sealed(draft_capsule(Kind.SINGLE, ARN, keys, entropy))
+    assert (plain.asked_for_kms(default=True), plain.asked_for_kms(default=False)) == (False, True)
+    assert sealed(redraft_capsule(plain, ARN, keys, entropy, marks_kms=True)).marks_kms
+
+
+def test_another_mark_is_refused(writer, entropy) -> None:
+    draft = draft_capsule(Kind.SINGLE, ARN, ObjectKeys.fresh(entropy), entropy, marks_kms=True)
+    raw = draft.seal([writer.keyring.wrap(draft.data_key, draft.context)])
+    with pytest.raises(IntegrityError, match="in no known way"):
+        parse_capsule(raw.replace(b"aws:kms", b"aws:kmz"))
 
 
 def test_a_draft_makes_one_capsule(writer, entropy) -> None:

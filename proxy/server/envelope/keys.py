@@ -22,9 +22,9 @@ from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
 from proxy.envelope.s3ec import ClientObject, unwrap_with_aes, unwrap_with_rsa
 from proxy.errors import IntegrityError, S3Error
-from proxy.keys.custody import Custody
+from proxy.keys.custody import Custody, Holder
 from proxy.keys.ring import KeyRing, MasterKey
-from proxy.keys.rules import KeyChoice, choose_key
+from proxy.keys.rules import ALGORITHM, BUCKET_KEY, KEY_ID, KeyChoice, choose_key
 from proxy.s3.headers import Headers
 from proxy.sealing import SSE
 from proxy.server.audit_trail import KeyTrail
@@ -115,7 +115,9 @@ class Capsules:
 
     async def seal(self, exchange: Exchange, place: Place, wish: Wish, kind: Kind, keys: ObjectKeys) -> bytes:
         """Make the capsule of a new object; raises `S3Error`."""
-        draft = draft_capsule(kind, place.arn, keys, self.entropy, client_context=wish.choice.context)
+        choice = wish.choice
+        marks_kms = choice.is_kms and choice.key.name == self._default(exchange, place)
+        draft = draft_capsule(kind, place.arn, keys, self.entropy, client_context=choice.context, marks_kms=marks_kms)
         return draft.seal(await self._wrap(exchange, place, wish, draft.data_key, draft.context))
 
     async def open(self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers) -> ObjectKeys:
@@ -156,26 +158,36 @@ class Capsules:
 
     async def permit(self, exchange: Exchange, place: Place, capsule: Capsule, edk_key: MasterKey) -> None:
         """Ask again whether a key may be used whose secrets are still in memory; raises `S3Error`."""
-        await self._used(exchange, Use("kms:Decrypt", edk_key, place, capsule.context(place.arn)), _nothing())
+        await self._used(exchange, Use("kms:Decrypt", edk_key, place, capsule.context(place.arn)), _enabled(edk_key))
 
     async def holder(self, exchange: Exchange, place: Place, capsule: Capsule) -> MasterKey:
         """Return the master key that a capsule names; raises `S3Error`, `IntegrityError`."""
-        encryption = exchange.rules.config.bucket(place.bucket).encryption
-        return (await self._custody.holders(place.bound_bucket, encryption, capsule.edks))[0].key
+        return (await self._holder(exchange, place, capsule)).key
 
     async def describe(self, exchange: Exchange, place: Place, capsule: Capsule) -> Fields:
-        """Return the fields that tell how a stored object is encrypted; none when its key is not known here."""
+        """Return the fields that tell how a stored object is encrypted; none when its key is not known here.
+
+        They say what the capsule says, so they are as true as it is: callers that need more open it first.
+        """
         try:
-            key = await self.holder(exchange, place, capsule)
+            holder = await self._holder(exchange, place, capsule)
         except (S3Error, IntegrityError):
             return []
-        if key.name == exchange.rules.config.bucket(place.bucket).encryption.key:
-            return [(SSE, "AES256")]
-        return [(SSE, "aws:kms"), (f"{SSE}-aws-kms-key-id", key.arn)]
+        if not capsule.asked_for_kms(default=holder.key.name == self._default(exchange, place)):
+            return [(ALGORITHM, "AES256")]
+        bucket_key = [(BUCKET_KEY, "true")] if holder.kek is not None else []
+        return [(ALGORITHM, "aws:kms"), (KEY_ID, holder.key.arn), *bucket_key]
 
     def can_open(self, wish: Wish) -> bool:
         """Tell whether a capsule made so can be opened again by this proxy."""
         return wish.choice.key.service.can_unwrap
+
+    async def _holder(self, exchange: Exchange, place: Place, capsule: Capsule) -> Holder:
+        encryption = exchange.rules.config.bucket(place.bucket).encryption
+        return (await self._custody.holders(place.bound_bucket, encryption, capsule.edks))[0]
+
+    def _default(self, exchange: Exchange, place: Place) -> str | None:
+        return exchange.rules.config.bucket(place.bucket).encryption.key
 
     async def _wrap(
         self, exchange: Exchange, place: Place, wish: Wish, data_key: bytes, context: Context
@@ -217,6 +229,11 @@ class Capsules:
 
 async def _nothing() -> None:
     """Use a key whose work was done before."""
+
+
+async def _enabled(key: MasterKey) -> None:
+    """Use a key whose work was done before, unless it was disabled meanwhile."""
+    key.refuse_disabled()
 
 
 def refuse_customer_keys(headers: Headers) -> None:

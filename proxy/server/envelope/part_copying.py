@@ -25,7 +25,7 @@ from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.late import Later, copy_result
 from proxy.server.envelope.reading import part_number
 from proxy.server.envelope.sources import Source, Sources
-from proxy.server.envelope.upload_keys import VALUE, UploadKeys
+from proxy.server.envelope.upload_keys import VALUE, Upload, UploadKeys
 from proxy.server.envelope.uploading import check_number, is_spilled
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
@@ -57,18 +57,27 @@ class PartCopier:
         )
         first, last = _extent(request.headers.get("x-amz-copy-source-range"), source.size)
         if exchange.upload is not None and VALUE in exchange.upload.envelope:
-            work = self._sealed(exchange, authorized, source, number, first, last)
+            check_length(last - first + 1, sizes.MAX_PART_PLAIN)
+            upload = await self._keys.find(exchange, authorized)
+            check_number(number, last - first + 1)
+            described = await self._capsules.describe(exchange, upload.place, upload.capsule)
+            work = self._sealed(exchange, authorized, upload, source, number, first, last)
         else:
+            described = []
             work = self._plain(exchange, authorized, source, first, last)
-        return await relay_late(exchange, Later(work, []), lambda document: document)
+        return await relay_late(exchange, Later(work, described), lambda document: document)
 
     async def _sealed(
-        self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, number: int, first: int, last: int
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        upload: Upload,
+        source: Source,
+        number: int,
+        first: int,
+        last: int,
     ) -> bytes:
         length = last - first + 1
-        check_length(length, sizes.MAX_PART_PLAIN)
-        upload = await self._keys.find(exchange, authorized)
-        check_number(number, length)
         head, key = seal_segment_header(number, upload.keys, self._capsules.entropy)
         stored = sizes.segment_size(length)
         if is_spilled(length):

@@ -21,6 +21,7 @@ from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
 from proxy.server.envelope.fields import conditions
 from proxy.server.envelope.keys import Capsules
+from proxy.server.envelope.uploading import add_fields
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked, FormFile
 from proxy.server.relay import answer_fields, begin
@@ -71,6 +72,8 @@ class Writer:
         answer = await self._store.send(prepared)
         try:
             conceal(answer)
+            if form is not None and answer.status < 300:
+                add_fields(answer, wish.answer)
             if form is not None or answer.status >= 300 or machine is None:
                 return await self._answers.reply(exchange, authorized, answer, form=form)
             exchange.answered(answer.status, answer.headers)

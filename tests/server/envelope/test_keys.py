@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy.envelope.sizes import MIN_PART
 from tests.conftest import Store
-from tests.server.envelope.conftest import Sealed, sealed_proxy
-from tests.server.envelope.test_multipart import complete, send
+from tests.server.envelope.conftest import Sealed, fetch, sealed_proxy
+from tests.server.envelope.test_multipart import complete, send, upload
 from tests.server.envelope.test_single import refused
 
 NOBODY_READS = """\
@@ -77,3 +77,16 @@ def test_a_public_key_alone_writes_and_cannot_read(sealed: Sealed, moto_store: S
 def test_customer_keys_are_refused_and_never_ignored(sealed: Sealed, bucket: str) -> None:
     own = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
     assert refused(sealed.client.put_object, Bucket=bucket, Key="key", Body=b"x", **own)[0] in (400, 501)
+
+
+def test_a_key_that_is_disabled_serves_no_object_that_is_still_in_memory(
+    sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str
+) -> None:
+    upload(sealed.client, bucket, {1: b"x" * MIN_PART, 2: b"end"}, "parts")
+    with sealed_proxy(tmp_path, moto_store, extra="") as proxy:
+        part = {"Bucket": bucket, "Key": "parts", "Range": f"bytes={MIN_PART}-"}
+        assert proxy.client.get_object(**part)["Body"].read() == b"end"
+        config = tmp_path / "config.yaml"
+        config.write_text(config.read_text().replace("hr: {type: aes,", "hr: {type: aes, enabled: false,"))
+        fetch(f"http://127.0.0.1:{proxy.admin}/-/reload", b"").close()
+        assert refused(proxy.client.get_object, **part) == (400, "KMS.DisabledException")
