@@ -84,6 +84,10 @@ class AwsKmsKey:
         state = answer["KeyMetadata"]["KeyState"]
         return None if state == "Enabled" else f"{self._arn} is in the state {state}"
 
+    async def renew(self, label: str) -> None:
+        """Call kms:RotateKeyOnDemand: fresh material under the same ARN. KMS has no use for a label."""
+        await self._call(lambda: self._client.rotate_key_on_demand(KeyId=self._arn))
+
     async def close(self) -> None:
         """Let go of the threads and connections."""
         self._threads.close()

@@ -81,6 +81,13 @@ class Pkcs11Key:
                 return error.detail
         return None
 
+    async def renew(self, label: str) -> None:
+        """Make an AES key labelled `label` in the token, which never lets it out.
+
+        Raises `S3Error` InvalidArgument if there is one.
+        """
+        await self._call(lambda: _make(self._settings, label))
+
     async def close(self) -> None:
         """End the session and its thread."""
         try:
@@ -155,13 +162,22 @@ class Pkcs11Key:
         return f"Pkcs11Key({self.name!r})"
 
 
-def _open(settings: Pkcs11) -> pkcs11.Session:
+def _open(settings: Pkcs11, *, rw: bool = False) -> pkcs11.Session:
     token = pkcs11.lib(str(settings.module)).get_token(token_label=settings.token_label)
     try:
-        return token.open(user_pin=settings.pin.reveal())
+        return token.open(rw=rw, user_pin=settings.pin.reveal())
     except pkcs11.UserAlreadyLoggedIn:
         # Login counts for the whole process: another key of this token, or the rules before a reload.
-        return token.open()
+        return token.open(rw=rw)
+
+
+def _make(settings: Pkcs11, label: str) -> None:
+    with _open(settings, rw=True) as session:
+        same = {pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY, pkcs11.Attribute.LABEL: label}
+        if list(session.get_objects(same)):
+            raise S3Error("InvalidArgument", detail=f"the token has a key labelled `{label}` already")
+        kept = {pkcs11.Attribute.SENSITIVE: True, pkcs11.Attribute.EXTRACTABLE: False}
+        session.generate_key(pkcs11.KeyType.AES, KEY_SIZE * 8, label=label, store=True, template=kept)
 
 
 def _encrypt(key: pkcs11.SecretKey, data_key: bytes, nonce: bytes, aad: bytes) -> bytes:

@@ -6,6 +6,8 @@ finding about that key.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from proxy.config import AwsKms, Config, KeySettings, Pkcs11, Vault
 from proxy.envelope.entropy import Entropy, SystemEntropy
 from proxy.errors import ConfigError
@@ -13,6 +15,11 @@ from proxy.keys.guard import GuardedKey
 from proxy.keys.local import LARGE_RSA_BITS, LocalRsaKey, local_key
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.service import KeyOp, KeyResult, KeyService, Observer, Provider
+
+if TYPE_CHECKING:
+    from proxy.keys.aws_kms import AwsKmsKey
+    from proxy.keys.pkcs11 import Pkcs11Key
+    from proxy.keys.vault import VaultKey
 
 _EXTRAS = {"aws-kms": "aws", "vault": "vault", "pkcs11": "pkcs11"}
 
@@ -52,10 +59,11 @@ def _master(settings: KeySettings, service: KeyService, observe: Observer) -> Ma
 def _service(settings: KeySettings, observe: Observer, entropy: Entropy) -> KeyService:
     if settings.backend is None:
         return local_key(settings, entropy)
-    return GuardedKey(settings.name, _remote(settings, entropy), settings.timeout_seconds, observe)
+    return GuardedKey(settings.name, remote_service(settings, entropy), settings.timeout_seconds, observe)
 
 
-def _remote(settings: KeySettings, entropy: Entropy) -> KeyService:
+def remote_service(settings: KeySettings, entropy: Entropy) -> AwsKmsKey | VaultKey | Pkcs11Key:
+    """Build the service of a key that lives elsewhere, without a guard; raises `ImportError`."""
     name, seconds, backend = settings.name, settings.timeout_seconds, settings.backend
     if isinstance(backend, AwsKms):
         from proxy.keys.aws_kms import AwsKmsKey

@@ -95,6 +95,16 @@ class VaultKey:
             return f"the token for {self._settings.address} is not valid any more"
         return None
 
+    async def renew(self, label: str) -> None:
+        """Ask the engine for a new version; the token needs `update` on `keys/NAME/rotate`. No use for a label."""
+        path = f"/v1/{self._settings.mount}/keys/{self._settings.key_name}/rotate"
+
+        def rotate() -> Mapping[str, Any]:
+            self._client.adapter.post(path)
+            return {}
+
+        await self._call(rotate)
+
     async def close(self) -> None:
         """Let go of the threads and connections."""
         self._threads.close()

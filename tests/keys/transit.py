@@ -1,4 +1,4 @@
-"""A stand-in for the transit engine of Vault, as its API documentation describes encrypt and decrypt.
+"""A stand-in for the transit engine of Vault: encrypt, decrypt and rotate, as its API documentation describes them.
 
 No package of a registry ships the server itself, so this is what the tests talk to.
 Source: https://developer.hashicorp.com/vault/api-docs/secret/transit
@@ -37,7 +37,7 @@ class Transit:
                 self.answer({})
 
             def do_POST(self) -> None:
-                self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}"))
 
             def answer(self, asked: dict[str, str]) -> None:
                 transit.seen.append((self.path, dict(self.headers), asked))
@@ -72,6 +72,9 @@ class Transit:
             return 403, {"errors": ["permission denied"]}
         if path == "/v1/auth/token/lookup-self":
             return 200, {"data": {"ttl": 3600}}
+        if path.startswith("/v1/transit/keys/") and path.endswith("/rotate"):
+            self.keys[path.split("/")[4]].append(os.urandom(32))
+            return 200, {"data": {}}
         _, _, mount, verb, name = path.split("/")
         if mount != "transit":
             return 404, {"errors": [f"no handler for route {path}"]}

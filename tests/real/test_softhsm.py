@@ -11,7 +11,8 @@ from pathlib import Path
 import pkcs11
 import pytest
 
-from proxy.config import Pkcs11, Secret
+from proxy.cli.main import main
+from proxy.config import Pkcs11, Secret, load_config
 from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.keyring import PROVIDER, AesKeyring
 from proxy.errors import IntegrityError, S3Error
@@ -108,3 +109,19 @@ async def test_a_wrong_pin_fails_closed(token: Pkcs11) -> None:
         await hsm.wrap(DATA_KEY, CONTEXT)
     assert "PinIncorrect" in caught.value.detail
     await hsm.close()
+
+
+def test_a_new_version_is_made_in_the_token(token: Pkcs11, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        'upstream: {endpoint: "http://127.0.0.1:1", credentials: {access_key_id: AKIA, secret_access_key: s}}\n'
+        'owner: "123456789012"\n'
+        f"keys:\n  hr-1: {{type: pkcs11, module: {MODULE}, token_label: s3warden, pin: '{PIN}'}}\n"
+    )
+    assert main(["keys", "rotate", "hr-1", "--config", str(config)]) == 0
+    key = load_config(config).keys["hr-1"]
+    assert [(version.id, version.label) for version in key.versions] == [("2", "hr-1-2"), ("1", "hr-1")]
+    assert main(["keys", "list", "--check", "--config", str(config)]) == 0
+    # A label that is taken is never used for two keys.
+    config.write_text(config.read_text().replace('{id: "2", label: "hr-1-2"}, ', ""))
+    assert main(["keys", "rotate", "hr-1", "--config", str(config)]) == 2
