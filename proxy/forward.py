@@ -22,6 +22,7 @@ from proxy.auth.credential import Credential
 from proxy.auth.sign import sign_v4
 from proxy.identity import Identity
 from proxy.payload import Framing
+from proxy.per_request import per_request
 from proxy.s3.checksums import EMPTY_SHA256, Buffer
 from proxy.s3.forwarding import upstream_headers, upstream_path, upstream_query
 from proxy.s3.request import S3Request
@@ -33,7 +34,7 @@ def _no_body(signer: ChunkSigner | None) -> Body:
     return b""
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class AuthorizedRequest:
     """A completed request, who made it, and the verdict that lets it pass."""
 
@@ -43,7 +44,7 @@ class AuthorizedRequest:
     verdict: Authorized
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Prepared:
     """A request ready for the wire: signed, with every header it will carry.
 
@@ -70,7 +71,7 @@ class Route:
         return f"{bucket}.{self.authority}" if self.virtual_host and bucket is not None else self.authority
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Step:
     """One of several requests that an operation of a client's takes. Its fields are lower-case."""
 

@@ -20,11 +20,11 @@ them. S3 demands a checksum with some requests; those always carry one, even wit
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Literal
 
 from proxy.auth.claim import Claim, PayloadHash, PayloadMode
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.checksum_elements import strip_checksum_elements
 from proxy.s3.checksums import (
     ALGORITHMS,
@@ -83,7 +83,7 @@ _OF_OBJECT = "CompleteMultipartUpload"
 ADDED = ALGORITHMS["CRC32"]
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Framing:
     """How a body goes to the store, in headers.
 
@@ -96,7 +96,7 @@ class Framing:
     headers: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class StreamPlan:
     """What to do with one body that streams. `start` makes the machine that does it.
 
@@ -134,7 +134,7 @@ class StreamPlan:
         return UnsignedEncoder(self.length, sizes) if self.trailers else PlainEncoder(self.length)
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class BufferedPlan:
     """A body held whole, as it goes to the store."""
 

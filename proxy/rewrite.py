@@ -20,12 +20,12 @@ from proxy.access.kms import KEY_ID_HEADER, KmsNames
 from proxy.auth.claim import Claim
 from proxy.config.buckets import BucketSettings
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.head import parse_query
 from proxy.s3.headers import Headers
 from proxy.s3.operation import COMMON_HEADERS, Operation
 from proxy.s3.operations import OPERATIONS
 from proxy.s3.request import S3Request
-from proxy.value import value
 
 MAKES_OBJECT = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"})
 _ADDS_TO = MAKES_OBJECT | {"CreateBucket"}
@@ -44,7 +44,7 @@ _NO_ALIASES = KmsNames("", "")
 _HIDDEN = "(not shown)"
 
 
-@value(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Completed:
     """`request` is what will be judged and sent; its `head` still is what the client sent."""
 

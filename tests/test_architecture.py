@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
-    ("clock", "config", "diagnostics", "errors", "schemas", "yamldoc"),
+    ("clock", "config", "diagnostics", "errors", "per_request", "schemas", "yamldoc"),
     ("s3",),
     ("audit", "auth", "envelope", "identity", "policy"),
     ("access", "forward", "payload", "rewrite", "sealing"),

@@ -9,17 +9,17 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NoReturn
 
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.deletes import DeleteBatch, parse_deletes
 from proxy.s3.tagging import BUCKET_TAG_LIMIT, Tags, parse_tag_set, parse_tagging
 from proxy.s3.xml import Element, parse_xml
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class BodyFacts:
     """Values found in a body; None where the body does not speak of them."""
 

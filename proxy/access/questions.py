@@ -11,7 +11,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html "permissi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from proxy.access.body_facts import NEEDS_BODY, NO_FACTS, BodyFacts
@@ -23,6 +23,7 @@ from proxy.access.values import MAX_KEYS_DEFAULT, Value, request_values, tag_key
 from proxy.auth.claim import Claim
 from proxy.errors import S3Error
 from proxy.identity import Identity
+from proxy.per_request import per_request
 from proxy.s3.copy_source import CopySource, parse_copy_source
 from proxy.s3.operation import ExtraAction
 from proxy.s3.request import S3Request
@@ -35,7 +36,7 @@ _SWITCHES = frozenset({"x-amz-bypass-governance-retention", "x-amz-bucket-object
 _BEFORE_THE_BUCKET = frozenset({"ListBuckets", "CreateBucket"})
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Target:
     """The object whose tags, or whose deletion, a question is about."""
 
@@ -44,7 +45,7 @@ class Target:
     version_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Question:
     """May the caller do `action` on `resource`? Everything a policy can look at."""
 
@@ -63,7 +64,7 @@ class Question:
     """Only has to be allowed when the source of the copy has tags, which would be copied too."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Asking:
     """What is common to the questions of one request."""
 

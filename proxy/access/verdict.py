@@ -16,6 +16,7 @@ from typing import TypeAlias
 from proxy.access.questions import Question
 from proxy.errors import S3Error
 from proxy.identity import Identity
+from proxy.per_request import per_request
 from proxy.policy.evaluate import Decision, Effect
 from proxy.s3.deletes import DeleteBatch, Refusal
 
@@ -24,7 +25,7 @@ PLAIN_REFUSAL = "Access Denied"
 Decide: TypeAlias = Callable[[Question], Decision]
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Answered:
     """A question and what the policies say to it."""
 
@@ -37,7 +38,7 @@ class Answered:
         return self.decision.allowed
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Authorized:
     """The request may go on; `refused` are the entries of a batch delete that may not, by their number."""
 

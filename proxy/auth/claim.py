@@ -14,6 +14,7 @@ from typing import Literal
 
 from proxy.auth.chunks import ChunkVerifier
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 
 AuthKind = Literal["REST-HEADER", "REST-QUERY-STRING", "POST"]
 """The values of `s3:authType`."""
@@ -48,7 +49,7 @@ _SIGNED_CHUNKS = frozenset({PayloadMode.SIGNED_CHUNKS, PayloadMode.SIGNED_CHUNKS
 _AWS_CHUNKED = _SIGNED_CHUNKS | {PayloadMode.UNSIGNED_TRAILER}
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class PayloadHash:
     """The declared payload hash: `text` as signed (also the value of `s3:x-amz-content-sha256`)."""
 
@@ -105,7 +106,7 @@ class AuthSettings:
     region: str = "us-east-1"
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Claim:
     """Who a request says it is from, proven by its signature.
 

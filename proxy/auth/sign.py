@@ -9,7 +9,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from hmac import digest
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from proxy.auth.canonical import canonical_query, trim
 from proxy.auth.chunks import ChunkSigner
 from proxy.auth.credential import Credential, signing_key
 from proxy.auth.dates import write_timestamp
+from proxy.per_request import per_request
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -53,7 +53,7 @@ _UNSIGNED_HEADERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class SignedHeaders:
     """What to add to a request, and what signs its chunks if they are to be signed."""
 

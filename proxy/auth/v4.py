@@ -9,7 +9,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest, digest
@@ -21,6 +20,7 @@ from proxy.auth.claim import AuthSettings, Claim, PayloadHash, parse_payload_has
 from proxy.auth.credential import Credential, CredentialLookup, find_credential, signing_key
 from proxy.auth.dates import MAX_SKEW_SECONDS, is_date, parse_http_date, parse_timestamp, write_iso, write_timestamp
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.head import RequestHead
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -29,7 +29,7 @@ _TERMINATOR = "aws4_request"
 _MALFORMED = "The authorization header is malformed; "
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Scope:
     """A parsed `Credential=`: whose key, and for which day and region the signing key was derived."""
 
@@ -40,7 +40,7 @@ class Scope:
     """`date/region/s3/aws4_request`."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Signed:
     """What a request says about its signature, however it was carried."""
 

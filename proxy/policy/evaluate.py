@@ -9,9 +9,9 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_eval
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
+from proxy.per_request import per_request
 from proxy.policy.document import Kind, Statement
 from proxy.policy.index import NO_POLICIES, Match, PolicyGroup, StatementIndex
 from proxy.policy.principals import Grade, Principal
@@ -26,7 +26,7 @@ class Effect(Enum):
     IMPLICIT_DENY = "implicit_deny"
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class AccessRequest:
     """One question: may `principal` do `action` on `resource`?"""
 
@@ -47,7 +47,7 @@ class AccessRequest:
         return account is not None and account == self.resource_account
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Decision:
     """The answer and its reasons."""
 

@@ -19,6 +19,7 @@ from typing import Literal
 from urllib.parse import quote, unquote_to_bytes
 
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.head import RequestHead
 
 Style = Literal["path", "virtual"]
@@ -33,7 +34,7 @@ _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _RESERVED_ENDS = ("-s3alias", "--ol-s3", "--op-s3", "--x-s3", ".mrap", "--table-s3")
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Address:
     """What a request is addressed to; `bucket` is None for the service, `key` for a bucket."""
 

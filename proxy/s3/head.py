@@ -5,15 +5,15 @@ Nothing is decoded and encoded again: signatures are computed over these bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from proxy.per_request import per_request
 from proxy.s3.headers import Headers
 
 QueryPairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class RequestHead:
     """Method, raw path, raw query and headers of one HTTP request.
 

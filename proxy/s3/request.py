@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.address import Address, Domains, parse_address
 from proxy.s3.head import RequestHead
 from proxy.s3.headers import Headers, shown
@@ -89,7 +89,7 @@ _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _OBJECT_LAMBDA_PATH = "/WriteGetObjectResponse"
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class S3Request:
     """A request whose operation, bucket and key are known; not yet authenticated."""
 

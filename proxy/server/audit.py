@@ -21,6 +21,7 @@ from json.encoder import encode_basestring_ascii as _quote
 from pathlib import Path
 from typing import Protocol
 
+from proxy.per_request import per_request
 from proxy.s3.headers import SECRET_VALUES
 
 STDOUT = 1
@@ -70,7 +71,7 @@ class HeaderChange:
     sent: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class DecisionRecord:
     """What is written about one request. Times are seconds, `time` since the epoch; sizes are bytes."""
 

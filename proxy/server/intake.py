@@ -21,6 +21,7 @@ from proxy.auth.post_form import FormClaim, authenticate_form
 from proxy.auth.post_policy import check_size
 from proxy.auth.verify import authenticate
 from proxy.errors import S3Error
+from proxy.per_request import per_request
 from proxy.s3.checksums import Buffer
 from proxy.s3.form import FormParser, PostForm
 from proxy.s3.head import RequestHead, parse_head
@@ -88,7 +89,7 @@ class FormUpload:
         return self.form.file_length
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Authenticated:
     """A request whose sender is known. A form has become the upload it asks for."""
 
@@ -97,7 +98,7 @@ class Authenticated:
     form: FormUpload | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@per_request(frozen=True, slots=True)
 class Asked:
     """An authenticated request as it will be sent, with what policies need of its body."""
 
@@ -168,8 +169,16 @@ def _refuse_overrides(request: S3Request) -> None:
 def refuse_lacking(request: S3Request, rules: Rules) -> None:
     """Refuse requests on sub-resources that the store is said not to know: it would act on the object itself."""
     subresource = request.operation.subresource
-    if subresource and subresource in rules.config.upstream.lacks:
+    if subresource and subresource in rules.config.upstream.lacks and not _is_answered_here(request, rules):
         raise S3Error("NotImplemented", f"The store behind this proxy has no {subresource}.")
+
+
+def _is_answered_here(request: S3Request, rules: Rules) -> bool:
+    """Tell whether the store is not asked: the proxy itself encrypts the bucket."""
+    if request.operation.subresource != "encryption" or request.bucket is None:
+        return False
+    encryption = rules.config.bucket(request.bucket).encryption
+    return encryption.mode == "envelope" and (request.key is not None or encryption.bucket_api != "forward")
 
 
 def refuse_bucket_policies(request: S3Request, rules: Rules) -> None:
