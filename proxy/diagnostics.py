@@ -30,7 +30,10 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A place in a file. `line` and `column` count from 1; `length` is in characters, 0 if unknown."""
+    """A place in a file. `line` and `column` count from 1; `length` is in characters, 0 if unknown.
+
+    Something without lines, such as a stored object, has line 0.
+    """
 
     file: str
     line: int = 1
@@ -38,7 +41,7 @@ class Span:
     length: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("object verify", "check a stored object without releasing it"),
     Listed("object export", "write a stored object as one plain Encryption SDK message"),
     Listed("object rebind", "bind an object to the name it was given behind the proxy"),
+    Listed("scan", "find out how the objects of a bucket are protected"),
     Listed("sweep", "delete what is left of uploads that the store has given up"),
     Listed("audit query", "show who used which key for what"),
     Listed("audit export", "write the trail of key use in others' formats"),

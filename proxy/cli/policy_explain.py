@@ -96,7 +96,7 @@ def _written(arguments: argparse.Namespace) -> Written:
         raise usage("nobody asks", "give --principal, an ARN or `anonymous`")
     caller = None if arguments.principal in ANONYMOUS_NAMES else arguments.principal
     what = _http(arguments) if arguments.http is not None else _question(arguments)
-    return Written(caller, what, _context(arguments.context), arguments.resource_account)
+    return Written(caller, what, read_context(arguments.context), arguments.resource_account)
 
 
 def _question(arguments: argparse.Namespace) -> Direct:
@@ -129,7 +129,8 @@ def _read(name: str) -> str:
         raise usage(f"cannot read `{name}`: {error.strerror}", "") from error
 
 
-def _context(given: list[str]) -> dict[str, ContextValue]:
+def read_context(given: list[str]) -> dict[str, ContextValue]:
+    """Read `KEY=VALUE`, twice the same key being a list; raises `ConfigError`."""
     found: dict[str, ContextValue] = {}
     for text in given:
         name, equals, value = text.partition("=")

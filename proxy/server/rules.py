@@ -83,6 +83,11 @@ class Rules:
         files = (*self.bucket_policies.files, *(file for group in groups for file in group.files))
         return tuple({file.file: file for file in files}.values())
 
+    @property
+    def callers(self) -> tuple[Caller, ...]:
+        """All identities of the configuration."""
+        return tuple(self._callers.values())
+
     def reads_encryption(self, bucket: str) -> bool:
         """Tell whether any policy in play looks at what S3 takes at the creation of an upload only.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TextIO, TypeAlias
 
 from proxy.cli.reports import machine, pages, sarif, text
 from proxy.cli.reports.model import Report
@@ -30,6 +31,10 @@ FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
     }
 )
 
+Streamed: TypeAlias = Callable[[TextIO], None]
+"""Writes a format of its own piece by piece, for what does not fit in memory."""
+_NONE: Mapping[str, Streamed] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -39,25 +44,26 @@ class Output:
     file: str | None = None
 
 
-def read_output(word: str) -> Output:
+def read_output(word: str, formats: Collection[str] = FORMATS) -> Output:
     """Read `sarif=out.sarif`; for argparse."""
     name, _, file = word.partition("=")
-    if name not in FORMATS:
-        raise argparse.ArgumentTypeError(f"unknown format `{name}`; known: {', '.join(FORMATS)}")
+    if name not in formats:
+        raise argparse.ArgumentTypeError(f"unknown format `{name}`; known: {', '.join(formats)}")
     if "=" in word and not file:
         raise argparse.ArgumentTypeError(f"`{word}` names no file")
     return Output(name, None if file in ("", "-") else file)
 
 
-def add_output_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--output`; its value is for `emit`."""
+def add_output_option(parser: argparse.ArgumentParser, more: Sequence[str] = ()) -> None:
+    """Add `--output`; its value is for `emit`. `more` are formats that the command streams itself."""
+    formats = (*FORMATS, *(name for name in more if name not in FORMATS))
     parser.add_argument(
         "--output",
         metavar="FORMAT[=FILE]",
-        type=read_output,
+        type=lambda word: read_output(word, formats),
         action="append",
         default=[],
-        help=f"how to report, and where to; may be repeated. Formats: {', '.join(FORMATS)} (default text)",
+        help=f"how to report, and where to; may be repeated. Formats: {', '.join(formats)} (default text)",
     )
 
 
@@ -76,10 +82,21 @@ def choose(wanted: Sequence[Output], environ: Mapping[str, str]) -> list[Output]
     return list(wanted)
 
 
-def emit(report: Report, wanted: Sequence[Output], environ: Mapping[str, str] = os.environ) -> None:
-    """Write the report in every format; raises `ConfigError` when a file cannot be written."""
+def emit(
+    report: Report,
+    wanted: Sequence[Output],
+    environ: Mapping[str, str] = os.environ,
+    streamed: Mapping[str, Streamed] = _NONE,
+) -> None:
+    """Write the report in every format, by `streamed` where that has it.
+
+    Raises `ConfigError` when a file cannot be written.
+    """
     outputs = choose(wanted, environ)
     for output in outputs:
+        if output.format in streamed:
+            _stream(output.file, streamed[output.format])
+            continue
         if output.file is not None:
             _save(output.file, FORMATS[output.format](report))
             continue
@@ -92,6 +109,17 @@ def emit(report: Report, wanted: Sequence[Output], environ: Mapping[str, str] = 
         print(report.summary, file=sys.stderr)
 
 
+def _stream(file: str | None, write: Streamed) -> None:
+    if file is None:
+        write(sys.stdout)
+        return
+    try:
+        with Path(file).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            write(stream)
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
 def _print(written: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     # A terminal that cannot show a character must not end the command.
@@ -102,5 +130,9 @@ def _save(file: str, written: str) -> None:
     try:
         Path(file).write_text(written, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        message = f"cannot write the report: {error.strerror}"
-        raise ConfigError([Diagnostic(Severity.ERROR, "unwritable-report", message, Span(file))]) from error
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: str, error: OSError) -> ConfigError:
+    message = f"cannot write the report: {error.strerror}"
+    return ConfigError([Diagnostic(Severity.ERROR, "unwritable-report", message, Span(file))])

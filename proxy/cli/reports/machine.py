@@ -54,7 +54,7 @@ def write_junit(report: Report) -> str:
     cases = list(report.cases)
     for problem in by_place(report.problems):
         text = f"{problem.span}: {problem.severity.value} {problem.rule} {problem.advice}"
-        name = f"{problem.title} line {problem.span.line}"
+        name = f"{problem.title} line {problem.span.line}" if problem.span.line else problem.title
         cases.append(
             Case(problem.span.file, name, "failed" if problem.failing else "passed", text, problem.span),
         )

@@ -45,6 +45,8 @@ def write_github(report: Report) -> str:
 def _place(span: Span | None) -> str:
     if span is None:
         return ""
+    if not span.line:
+        return f"file={_property(span.file)},"
     end = f",endColumn={span.column + span.length}" if span.length else ""
     return f"file={_property(span.file)},line={span.line},col={span.column}{end},"
 

@@ -77,17 +77,13 @@ def _rule(id: str, text: RuleText | None, problems: list[Problem]) -> dict[str, 
 
 
 def _result(problem: Problem, index: int, seen: Counter[str]) -> dict[str, object]:
+    artifact = {"artifactLocation": {"uri": relative_uri(problem.span.file), "uriBaseId": "%SRCROOT%"}}
     region: dict[str, object] = {"startLine": problem.span.line, "startColumn": problem.span.column}
     if problem.span.length:
         region["endColumn"] = problem.span.column + problem.span.length
     if problem.snippet:
         region["snippet"] = {"text": problem.snippet}
-    location = {
-        "physicalLocation": {
-            "artifactLocation": {"uri": relative_uri(problem.span.file), "uriBaseId": "%SRCROOT%"},
-            "region": region,
-        }
-    }
+    location = {"physicalLocation": {**artifact, "region": region} if problem.span.line else artifact}
     result: dict[str, object] = {
         "ruleId": problem.rule,
         "ruleIndex": index,
@@ -105,7 +101,9 @@ def _result(problem: Problem, index: int, seen: Counter[str]) -> dict[str, objec
 
 
 def relative_uri(file: str) -> str:
-    """Write a path relative to the working directory where it is below it, percent-encoded."""
+    """Write a path relative to the working directory where it is below it, percent-encoded; `s3://` goes."""
+    if file.startswith("s3://"):
+        return quote(file.removeprefix("s3://"), errors="surrogateescape")
     path = PurePath(file)
     if path.is_absolute():
         try:
