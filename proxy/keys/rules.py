@@ -81,7 +81,7 @@ def choose_key(ring: KeyRing, encryption: BucketEncryption, headers: Headers) ->
             )
             _refuse(message, ALGORITHM, algorithm or "") if name == KEY_ID else _refuse(message, name, value)
     named = headers.get(KEY_ID)
-    key = _default(ring, encryption) if named is None else ring.find(named)
+    key = default_key(ring, encryption) if named is None else ring.find(named)
     key.refuse_disabled()
     context_header = headers.get(CONTEXT)
     context = EMPTY if context_header is None else read_context(context_header)
@@ -114,7 +114,8 @@ def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _default(ring: KeyRing, encryption: BucketEncryption) -> MasterKey:
+def default_key(ring: KeyRing, encryption: BucketEncryption) -> MasterKey:
+    """Return the key of a bucket in envelope mode; raises `S3Error` InternalError for one without."""
     key = None if encryption.key is None else ring.named(encryption.key)
     if key is None:
         # The configuration refuses this wherever it can tell; never store without a key all the same.

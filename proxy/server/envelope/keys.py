@@ -103,6 +103,11 @@ class Capsules:
         self._ring = ring
         self._custody = custody
 
+    @property
+    def ring(self) -> KeyRing:
+        """The keys in force."""
+        return self._ring()
+
     def place(self, exchange: Exchange, bucket: str, key: str) -> Place:
         """Return where an object is and what it is bound to."""
         settings = exchange.rules.config.bucket(bucket).encryption

@@ -21,6 +21,7 @@ from proxy.s3.request import S3Request
 from proxy.s3.xml import parse_xml
 from proxy.server.answers import Answers
 from proxy.server.envelope.attributes import Attributes
+from proxy.server.envelope.bucket_encryption import BucketEncryptions
 from proxy.server.envelope.completing import Completer
 from proxy.server.envelope.copying import Copier
 from proxy.server.envelope.fields import stored_fields
@@ -109,12 +110,15 @@ class SealedBuckets:
         sources = Sources(store, capsules, manifests, damaged)
         copier = Copier(store, capsules, answers, sources, PartCopies(store, manifests))
         part_copier = PartCopier(store, capsules, sources, uploads, upload_keys)
+        settings = BucketEncryptions(store, capsules, answers)
         self._handlers: Mapping[str, Handler] = {
             "AbortMultipartUpload": uploader.abort,
             "CompleteMultipartUpload": completer.complete,
             "CopyObject": copier.copy,
             "CreateMultipartUpload": uploader.create,
+            "DeleteBucketEncryption": settings.delete,
             "DeleteObject": self._delete,
+            "GetBucketEncryption": settings.get,
             "GetObject": reader.get,
             "GetObjectAttributes": Attributes(reader, manifests, capsules, answers).get,
             "HeadObject": reader.head,
@@ -124,6 +128,7 @@ class SealedBuckets:
             "ListObjectVersions": lister.list,
             "ListParts": part_list.list,
             "PostObject": writer.put,
+            "PutBucketEncryption": settings.put,
             "PutObject": writer.put,
             "RestoreObject": self._restore,
             "UploadPart": uploader.part,
