@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from proxy.envelope.capsule import Kind
+from proxy.envelope.capsule import Kind, ObjectKeys
 from proxy.envelope.checksum import open_checksum
 from proxy.envelope.etags import mark_etag
 from proxy.envelope.single import Envelope, parse_envelope
@@ -16,6 +16,7 @@ from proxy.forward import AuthorizedRequest
 from proxy.s3.xml import NAMESPACE, Element, render_xml
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.customer_keys import refuse_idle_key
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.reading import Reader
@@ -52,11 +53,13 @@ class Attributes:
         children = [Element("ETag", mark_etag(found.etag))] if "ETag" in wanted else []
         size = found.size
         if found.value is None:
+            refuse_idle_key(request.headers)
             admit_plain(exchange, place)
         else:
             envelope = parse_envelope(found.value)
+            keys = await self._capsules.prove(exchange, place, envelope.capsule, request.headers)
             size = await self._reader.shown_size(exchange, authorized, envelope, found, place.key)
-            children += await self._of_envelope(exchange, authorized, place, envelope, found, wanted)
+            children += await self._of_envelope(exchange, authorized, place, envelope, found, wanted, keys)
         if "StorageClass" in wanted:
             children.append(Element("StorageClass", answer.headers.joined("x-amz-storage-class") or "STANDARD"))
         if "ObjectSize" in wanted:
@@ -74,10 +77,11 @@ class Attributes:
         envelope: Envelope,
         found: Found,
         wanted: set[str],
+        keys: ObjectKeys | None,
     ) -> list[Element]:
         children = []
         if "Checksum" in wanted and found.checksum is not None:
-            keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
+            keys = keys or await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
             text, _, kind = open_checksum(found.checksum, keys).partition(";")
             name, _, value = text.partition("=")
             rows = (Element(f"Checksum{name.upper()}", value), Element("ChecksumType", kind))

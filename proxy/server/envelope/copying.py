@@ -41,8 +41,6 @@ from proxy.server.intake import Asked
 from proxy.server.relay import relay_late
 from proxy.server.store import Store, read_answer
 
-_NO_HEADERS = Headers()
-
 
 class Copier:
     """Answers CopyObject."""
@@ -78,7 +76,7 @@ class Copier:
             raise ValueError("the source is not encrypted")
         capsules, headers = self._capsules, authorized.request.headers
         kind = source.envelope.kind
-        keys = await capsules.open(exchange, source.place, source.envelope.capsule, _NO_HEADERS)
+        keys = await capsules.open(exchange, source.place, source.envelope.capsule, headers)
         wish = capsules.wish(exchange, place, headers)
         capsule = await capsules.seal(exchange, place, wish, kind, keys)
         metadata = {ENVELOPE_HEADER: envelope_value(capsule, source.envelope.body_header)}
@@ -209,7 +207,10 @@ def refusal_of(status: int, body: bytes) -> S3Error:
 
 def _refuse_idle(headers: Headers, *, same: bool) -> None:
     """Refuse a copy of an object onto itself that changes nothing, as S3 does."""
-    changes = ("x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-server-side-encryption")
+    changes = (
+        "x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-server-side-encryption",
+        "x-amz-server-side-encryption-customer-algorithm",
+    )  # fmt: skip
     if same and headers.get("x-amz-metadata-directive") != "REPLACE" and not any(name in headers for name in changes):
         raise S3Error(
             "InvalidRequest",

@@ -18,6 +18,7 @@ from proxy.audit.event import KeyUse, Outcome
 from proxy.config.keys import KeyVersion, aes_material, rsa_private
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
 from proxy.envelope.context import Context, object_arn
+from proxy.envelope.customer_key import NAME, customer_edk
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
 from proxy.envelope.s3ec import ClientObject, unwrap_with_aes, unwrap_with_rsa
@@ -26,14 +27,22 @@ from proxy.keys.custody import Custody, Holder
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import ALGORITHM, BUCKET_KEY, KEY_ID, KeyChoice, choose_key
 from proxy.s3.headers import Headers
-from proxy.sealing import SSE
 from proxy.server.audit_trail import KeyTrail
+from proxy.server.envelope.customer_keys import (
+    OF_READING,
+    CustomerWish,
+    Words,
+    confirmed,
+    key_of,
+    refuse_idle_key,
+    required_key,
+    unwrap_with,
+)
 from proxy.server.exchange import Exchange
 
 Fields: TypeAlias = list[tuple[str, str]]
 
 _T = TypeVar("_T")
-_CUSTOMER = (f"{SSE}-customer-", "x-amz-copy-source-server-side-encryption-customer-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,8 @@ class Place:
     bucket: str
     key: str
     bound_bucket: str
+    is_source: bool = False
+    """It is the source of a copy, whose key (SSE-C) a request brings in fields of their own."""
 
     @property
     def arn(self) -> str:
@@ -67,7 +78,8 @@ class Use:
     """One use of a key, to be asked about and recorded."""
 
     action: KeyAction
-    key: MasterKey
+    key: MasterKey | None
+    """None is a key of the client's own, which no policy here is about."""
     place: Place
     context: Context
     kek: str | None = None
@@ -79,7 +91,7 @@ class Use:
             exchange.time,
             exchange.request_id,
             self.action,
-            self.key.arn,
+            self.key.arn if self.key is not None else NAME,
             outcome,
             exchange.operation,
             self.place.bucket,
@@ -108,28 +120,60 @@ class Capsules:
         """The keys in force."""
         return self._ring()
 
-    def place(self, exchange: Exchange, bucket: str, key: str) -> Place:
+    def place(self, exchange: Exchange, bucket: str, key: str, *, is_source: bool = False) -> Place:
         """Return where an object is and what it is bound to."""
         settings = exchange.rules.config.bucket(bucket).encryption
-        return Place(bucket, key, settings.bind_as or bucket)
+        return Place(bucket, key, settings.bind_as or bucket, is_source)
 
-    def wish(self, exchange: Exchange, place: Place, headers: Headers) -> Wish:
+    def wish(self, exchange: Exchange, place: Place, headers: Headers) -> Wish | CustomerWish:
         """Read how a new object is to be encrypted; raises `S3Error` for what cannot be done."""
-        refuse_customer_keys(headers)
+        own = key_of(headers, source=False)
+        if own is not None:
+            return CustomerWish(own)
         return Wish(choose_key(self._ring(), exchange.rules.config.bucket(place.bucket).encryption, headers))
 
-    async def seal(self, exchange: Exchange, place: Place, wish: Wish, kind: Kind, keys: ObjectKeys) -> bytes:
+    async def seal(
+        self, exchange: Exchange, place: Place, wish: Wish | CustomerWish, kind: Kind, keys: ObjectKeys
+    ) -> bytes:
         """Make the capsule of a new object; raises `S3Error`."""
+        if isinstance(wish, CustomerWish):
+            own = draft_capsule(kind, place.arn, keys, self.entropy)
+            await self._used(exchange, Use("kms:GenerateDataKey", None, place, own.context), _nothing())
+            return own.seal([wish.key.wrap(own.data_key, own.context, self.entropy)])
         choice = wish.choice
         marks_kms = choice.is_kms and choice.key.name == self._default(exchange, place)
         draft = draft_capsule(kind, place.arn, keys, self.entropy, client_context=choice.context, marks_kms=marks_kms)
         return draft.seal(await self._wrap(exchange, place, wish, draft.data_key, draft.context))
 
-    async def open(self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers) -> ObjectKeys:
-        """Return the keys of an object; raises `S3Error` for a key that may not be used, or `IntegrityError`."""
-        refuse_customer_keys(headers)
-        data_key = await self.unwrap(exchange, place, capsule.edks, capsule.context(place.arn))
+    async def open(
+        self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers, words: Words = OF_READING
+    ) -> ObjectKeys:
+        """Return the keys of an object; raises `S3Error` for a key that may not be used, or `IntegrityError`.
+
+        `headers` are those of the request: an object under a client's key opens with the key that they bring.
+        """
+        context, edk = capsule.context(place.arn), customer_edk(capsule.edks)
+        if edk is None:
+            refuse_idle_key(headers, source=place.is_source, words=words)
+            data_key = await self.unwrap(exchange, place, capsule.edks, context)
+        else:
+            key = required_key(headers, source=place.is_source, words=words)
+            work = unwrap_with(key, edk, context, self.entropy, words)
+            data_key = await self._used(exchange, Use("kms:Decrypt", None, place, context), work)
         return capsule.open(data_key, place.arn)
+
+    async def prove(
+        self, exchange: Exchange, place: Place, capsule: Capsule, headers: Headers, words: Words = OF_READING
+    ) -> ObjectKeys | None:
+        """Check the key that a client sent for an object of which nothing is read.
+
+        Returns the object's keys where its own key was needed to tell; None for an object under another kind of
+        key. Raises `S3Error`, `IntegrityError` as `open`.
+        """
+        if customer_edk(capsule.edks) is None:
+            refuse_idle_key(headers, source=place.is_source, words=words)
+            return None
+        return await self.open(exchange, place, capsule, headers, words)
 
     async def unwrap(self, exchange: Exchange, place: Place, edks: Sequence[Edk], context: Context) -> bytes:
         """Return the data key of any message; raises `S3Error` for a key that may not be used, or `IntegrityError`."""
@@ -174,6 +218,8 @@ class Capsules:
 
         They say what the capsule says, so they are as true as it is: callers that need more open it first.
         """
+        if customer_edk(capsule.edks) is not None:
+            return confirmed(exchange)
         try:
             holder = await self._holder(exchange, place, capsule)
         except (S3Error, IntegrityError):
@@ -183,9 +229,9 @@ class Capsules:
         bucket_key = [(BUCKET_KEY, "true")] if holder.kek is not None else []
         return [(ALGORITHM, "aws:kms"), (KEY_ID, holder.key.arn), *bucket_key]
 
-    def can_open(self, wish: Wish) -> bool:
-        """Tell whether a capsule made so can be opened again by this proxy."""
-        return wish.choice.key.service.can_unwrap
+    def can_open(self, wish: Wish | CustomerWish) -> bool:
+        """Tell whether a capsule made so can be opened again by this proxy, without its client."""
+        return isinstance(wish, Wish) and wish.choice.key.service.can_unwrap
 
     async def _holder(self, exchange: Exchange, place: Place, capsule: Capsule) -> Holder:
         encryption = exchange.rules.config.bucket(place.bucket).encryption
@@ -220,6 +266,8 @@ class Capsules:
 
     def _ask(self, exchange: Exchange, use: Use) -> None:
         """Ask the key's policy and the caller's own; raises `S3Error` AccessDenied."""
+        if use.key is None:
+            return
         rules, caller = exchange.rules, exchange.caller
         identity = caller.identity
         asked = _question_about(exchange, use.place)
@@ -239,13 +287,6 @@ async def _nothing() -> None:
 async def _enabled(key: MasterKey) -> None:
     """Use a key whose work was done before, unless it was disabled meanwhile."""
     key.refuse_disabled()
-
-
-def refuse_customer_keys(headers: Headers) -> None:
-    """Refuse keys that clients send (SSE-C): nothing here takes them, and to ignore one would be a lie."""
-    for name in headers.names():
-        if name.startswith(_CUSTOMER):
-            raise S3Error("NotImplemented", "Encryption keys of clients are not supported.", {"Header": name})
 
 
 def _question_about(exchange: Exchange, place: Place) -> Question:

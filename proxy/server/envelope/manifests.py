@@ -7,9 +7,12 @@ the store: an object that was replaced answers with a failed condition, never wi
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from proxy.envelope.capsule import ObjectKeys
+from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.manifest import TAIL_READ, Manifest, open_trailer, parse_locator
 from proxy.envelope.message import OpeningKey
 from proxy.envelope.single import Envelope
@@ -26,6 +29,9 @@ from proxy.server.upstream import UpstreamAnswer
 MAX_OBJECTS = 1024
 MAX_PARTS = 100_000
 """Parts of all remembered manifests; each takes some 150 bytes."""
+
+_NO_KEYS = ObjectKeys(b"", b"", b"")
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +85,25 @@ class Manifests:
         """Return the manifest of an object that was just seen; raises `IntegrityError`, `S3Error`."""
         known = self.remembered(place.bucket, place.key, version)
         if known is not None and (known.value, known.etag, known.size) == (found.value, found.etag, found.size):
-            await self.permit(exchange, place, known)
-            return known
+            return await self.permitted(exchange, authorized, place, known)
         keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
         manifest = await self._read(exchange, authorized, place, version, found, keys)
         known = Known(found.value or "", envelope, found.etag, found.size, manifest, keys, {})
-        self._remember((place.bucket, place.key, version), known)
+        customers = customer_edk(envelope.capsule.edks) is not None
+        # What a client's key opened is kept no longer than the key: the next request brings it again.
+        kept = replace(known, keys=_NO_KEYS, part_keys={}) if customers else known
+        self._remember((place.bucket, place.key, version), kept)
         return known
 
-    async def permit(self, exchange: Exchange, place: Place, known: Known) -> None:
-        """Ask whether the caller may use the key of an object whose keys are in memory; raises `S3Error`."""
-        master = await self._capsules.holder(exchange, place, known.envelope.capsule)
-        await self._capsules.permit(exchange, place, known.envelope.capsule, master)
+    async def permitted(self, exchange: Exchange, authorized: AuthorizedRequest, place: Place, known: Known) -> Known:
+        """Return what is remembered of an object, with its keys, if the caller may use them; raises `S3Error`."""
+        capsule = known.envelope.capsule
+        keys = await self._capsules.prove(exchange, place, capsule, authorized.request.headers)
+        if keys is not None:
+            return replace(known, keys=keys, part_keys={})
+        master = await self._capsules.holder(exchange, place, capsule)
+        await self._capsules.permit(exchange, place, capsule, master)
+        return known
 
     async def ranged(
         self,
@@ -101,10 +114,14 @@ class Manifests:
         etag: str,
         extent: str,
         query: tuple[tuple[str, str], ...] = (),
+        key: Mapping[str, str] = _NO_FIELDS,
     ) -> UpstreamAnswer:
-        """Ask for a range of stored bytes of an object as long as its ETag is the same."""
+        """Ask for a range of stored bytes of an object as long as its ETag is the same.
+
+        `key` has the fields of a client's key where the store itself encrypts the object under it.
+        """
         pairs = (("versionId", version), *query) if version else query
-        fields = {"if-match": quote_etag(etag), "range": f"bytes={extent}"}
+        fields = {"if-match": quote_etag(etag), "range": f"bytes={extent}", **key}
         if authorized.request.key is None:
             # A listing: nobody asked for this object, its size is the proxy's own errand.
             return await self._store.fetch(place.bucket, place.key, pairs, fields)

@@ -98,7 +98,7 @@ class MultipartReader:
             return None
         if conditions(headers).get("if-match", f'"{known.etag}"') != f'"{known.etag}"':
             return None
-        await self.manifests.permit(asking.exchange, place, known)
+        known = await self.manifests.permitted(asking.exchange, asking.authorized, place, known)
         first, last = wanted.resolve(known.manifest.plain_size)
         return await self.stretch(asking, known, first, last)
 

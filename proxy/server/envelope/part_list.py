@@ -12,8 +12,11 @@ from aiohttp import web
 
 from proxy.envelope.sizes import segment_plain_size
 from proxy.errors import S3Error
-from proxy.forward import AuthorizedRequest, Step
+from proxy.forward import AuthorizedRequest, Prepared, Step
+from proxy.payload import Framing
+from proxy.s3.checksums import EMPTY_SHA256
 from proxy.s3.xml import Element, parse_xml, render_xml
+from proxy.sealing import dropped_fields
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
 from proxy.server.envelope.upload_keys import VALUE, Upload, UploadKeys
@@ -86,7 +89,7 @@ class PartList:
             request.bucket or "", request.key or "", request.parameters["uploadId"], fresh=True
         )
         if context is None or VALUE not in context.envelope:
-            answer = await self._store.send(prepare_document(exchange, self._store, authorized, b""))
+            answer = await self._store.send(self._as_it_came(exchange, authorized))
             return await self._answers.reply(exchange, authorized, answer)
         exchange.upload = context
         upload = await self._keys.find(exchange, authorized)
@@ -99,6 +102,14 @@ class PartList:
         document = _page(root, visible, _bound(request.parameters.get("part-number-marker"), "part-number-marker", 0),
                          _bound(request.parameters.get("max-parts"), "max-parts", PAGE))  # fmt: skip
         return await relay_edited(exchange, answer, lambda _: document, b"")
+
+    def _as_it_came(self, exchange: Exchange, authorized: AuthorizedRequest) -> Prepared:
+        """Prepare the request for a store that may know the upload; a key for the proxy (SSE-C) is none for it."""
+        request = authorized.request
+        if exchange.rules.config.bucket(request.bucket or "").encryption.mode == "forward":
+            return prepare_document(exchange, self._store, authorized, b"")
+        framing = Framing(EMPTY_SHA256, dropped_fields(request.headers), ())
+        return self._store.forwarder.prepare(authorized, framing, lambda signer: b"", exchange.time)
 
 
 def _visible(upload: Upload, parts: dict[int, StoredPart], spills: dict[int, StoredPart]) -> list[StoredPart]:

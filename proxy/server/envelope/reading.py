@@ -18,6 +18,7 @@ from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.ranges import ByteRange, parse_range
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.customer_keys import refuse_idle_key
 from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.manifests import Manifests
@@ -64,6 +65,7 @@ class Reader:
             if answer.status >= 300:
                 return await self._answers.reply(exchange, authorized, answer)
             if found.value is None:
+                refuse_idle_key(request.headers)
                 return await self._unmarked.get(asking, wanted, answer, found)
             envelope = parse_envelope(found.value)
             if envelope.kind is Kind.SINGLE:
@@ -93,6 +95,8 @@ class Reader:
         extra: Fields = []
         if envelope.kind is Kind.SINGLE:
             plain = plain_size_of_body(found.size)
+            if authorized.request.head.method == "HEAD" or not plain:
+                await self._capsules.prove(exchange, asking.place, envelope.capsule, headers)
             if number != 1:
                 raise S3Error("InvalidPartNumber")
             first, last = 0, plain - 1
@@ -131,20 +135,22 @@ class Reader:
             found = conceal(answer)
             if answer.status >= 300:
                 return await self._answers.reply(exchange, authorized, answer)
-            place = self._place(exchange, authorized)
+            place, headers = self._place(exchange, authorized), authorized.request.headers
             if found.value is None:
+                refuse_idle_key(headers)
                 return await self._unmarked.head(exchange, place, answer, found)
             envelope = parse_envelope(found.value)
+            keys = await self._capsules.prove(exchange, place, envelope.capsule, headers)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
             fields = [
                 *answer_fields(exchange, answer),
                 *await self._capsules.describe(exchange, place, envelope.capsule),
             ]
             if found.checksum is not None and _wants_checksum(authorized):
-                keys = await self._capsules.open(exchange, place, envelope.capsule, authorized.request.headers)
+                keys = keys or await self._capsules.open(exchange, place, envelope.capsule, headers)
                 fields += _checksum(found, keys)
             exchange.answered(200, answer.headers)
-            wanted = parse_range(authorized.request.headers.get("range"))
+            wanted = parse_range(headers.get("range"))
             status, length = 200, plain
             if wanted is not None:
                 first, last = wanted.resolve(plain)

@@ -24,8 +24,9 @@ from proxy.server.envelope.attributes import Attributes
 from proxy.server.envelope.bucket_encryption import BucketEncryptions
 from proxy.server.envelope.completing import Completer
 from proxy.server.envelope.copying import Copier
+from proxy.server.envelope.customer_keys import admit_customer_keys
 from proxy.server.envelope.fields import stored_fields
-from proxy.server.envelope.keys import Capsules, refuse_customer_keys
+from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.listing import Lister
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.part_copies import PartCopies
@@ -140,6 +141,8 @@ class SealedBuckets:
 
         Raises `S3Error` NotImplemented for what cannot be done to encrypted objects.
         """
+        upload = exchange.upload
+        admit_customer_keys(exchange, request, sealed_upload=upload is not None and VALUE in upload.envelope)
         if not self.concerns(exchange, request):
             return self._keeps_own(exchange, request)
         operation = request.operation
@@ -149,8 +152,6 @@ class SealedBuckets:
         handler = self._handlers.get(operation.name)
         if handler is None and not _is_untouched(request):
             raise S3Error("NotImplemented", f"{operation.name} is not supported on encrypted buckets.", close=True)
-        if handler is not None:
-            refuse_customer_keys(request.headers)
         return handler
 
     async def _restore(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from proxy.envelope.capsule import Kind
@@ -16,6 +16,7 @@ from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.copy_source import CopySource
 from proxy.s3.headers import Headers
 from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.customer_keys import OF_READING, for_the_store, refuse_idle_key
 from proxy.server.envelope.fields import source_conditions
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
@@ -25,7 +26,6 @@ from proxy.server.store import Store
 from proxy.server.upstream import UpstreamAnswer
 
 Damaged = Callable[[Exchange, IntegrityError], S3Error]
-_NO_HEADERS = Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Source:
     size: int
     """Of the plaintext."""
     query: tuple[tuple[str, str], ...] = field(default=())
+    store_key: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The fields of the key that the store wants for it (SSE-C), where the store encrypts it."""
 
 
 class Sources:
@@ -55,10 +57,12 @@ class Sources:
 
     async def look(self, exchange: Exchange, authorized: AuthorizedRequest, source: CopySource) -> Source:
         """Return what is to be copied; raises `S3Error` as a copy would: NoSuchKey, PreconditionFailed."""
-        place = self._capsules.place(exchange, source.bucket, source.key)
+        place = self._capsules.place(exchange, source.bucket, source.key, is_source=True)
         query = (("versionId", source.version_id),) if source.version_id else ()
-        conditions = source_conditions(authorized.request.headers)
-        step = Step("HEAD", source.bucket, source.key, query, conditions)
+        headers, encryption = authorized.request.headers, exchange.rules.config.bucket(source.bucket).encryption
+        store_key = for_the_store(headers, source=True) if encryption.mode == "forward" else {}
+        fields = {**source_conditions(headers), **store_key}
+        step = Step("HEAD", source.bucket, source.key, query, fields)
         answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
         found = conceal(answer)
         answer.close()
@@ -66,15 +70,19 @@ class Sources:
             raise S3Error("PreconditionFailed")
         if answer.status == 404:
             raise S3Error("NoSuchKey")
+        if encryption.mode == "forward" and answer.status in (400, 403) and (store_key or answer.status == 400):
+            # To a HEAD a store does not say what it misses; a key of the client's (SSE-C) is all it can be.
+            raise S3Error(*(OF_READING.missing if answer.status == 400 else OF_READING.wrong))
         if answer.status != 200:
             raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to a look at the source")
-        encryption = exchange.rules.config.bucket(source.bucket).encryption
         version = source.version_id or answer.headers.joined("x-amz-version-id") or ""
         version = "" if version == "null" and source.version_id is None else version
         if found.value is None or encryption.mode != "envelope":
             if encryption.mode == "envelope" and not encryption.read_plaintext:
                 raise IntegrityError("unmarked", "the source is not encrypted, as its bucket demands")
-            return Source(place, version, found, answer.headers, None, found.size, query)
+            if encryption.mode == "envelope":
+                refuse_idle_key(headers, source=True)
+            return Source(place, version, found, answer.headers, None, found.size, query, store_key)
         envelope = parse_envelope(found.value)
         if envelope.kind is Kind.SINGLE:
             size = plain_size_of_body(found.size)
@@ -85,7 +93,7 @@ class Sources:
 
     async def read(
         self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, first: int, last: int
-    ) -> AsyncIterator[Buffer]:
+    ) -> AsyncGenerator[Buffer, None]:
         """Yield bytes `first..last` of the plaintext; raises `S3Error` for whatever is wrong with them."""
         if last < first:
             await self._verify_empty(exchange, authorized, source)
@@ -119,7 +127,8 @@ class Sources:
             async for piece in opened(answer, _AsItIs(), skip, last - first + 1):
                 yield piece
         elif source.envelope.kind is Kind.SINGLE:
-            keys = await self._capsules.open(exchange, source.place, source.envelope.capsule, _NO_HEADERS)
+            headers = authorized.request.headers
+            keys = await self._capsules.open(exchange, source.place, source.envelope.capsule, headers)
             frames = span(first, last, source.size)
             opener = frames.opener(open_body_header(source.envelope.body_header, keys), allocate=bytearray)
             answer, skip = await ask(frames.stored_start, frames.stored_size)
@@ -149,7 +158,7 @@ class Sources:
         """Ask for stored bytes of a source as long as it is the same; return the answer and what to skip of it."""
         extent = f"{start}-{start + size - 1}"
         answer = await self._manifests.ranged(
-            exchange, authorized, source.place, source.version, source.found.etag, extent
+            exchange, authorized, source.place, source.version, source.found.etag, extent, key=source.store_key
         )
         here = conceal(answer)
         if answer.status in (404, 412):
@@ -164,7 +173,8 @@ class Sources:
     async def _verify_empty(self, exchange: Exchange, authorized: AuthorizedRequest, source: Source) -> None:
         """Open what an empty object has of keys: a copy of it is a use of its key as well."""
         if source.envelope is not None:
-            await self._capsules.open(exchange, source.place, source.envelope.capsule, _NO_HEADERS)
+            headers = authorized.request.headers
+            await self._capsules.open(exchange, source.place, source.envelope.capsule, headers)
 
 
 class _AsItIs:

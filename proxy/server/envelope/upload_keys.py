@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 
 from proxy.access.upload_context import UploadContext
 from proxy.envelope.capsule import Capsule, ObjectKeys
+from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import KEY_SIZE
 from proxy.envelope.metadata import decode_value, encode_value
 from proxy.envelope.single import parse_envelope
 from proxy.envelope.state import StateSeal
-from proxy.errors import S3Error
+from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest
-from proxy.server.envelope.keys import Capsules, Place
+from proxy.s3.request import S3Request
+from proxy.server.envelope.customer_keys import OF_UPLOAD, CustomerWish, key_of, refuse_idle_key
+from proxy.server.envelope.keys import Capsules, Place, Wish
 from proxy.server.exchange import Exchange
 from proxy.server.uploads import Uploads
 
-VALUE, KEYS, TRAILER = "value", "keys", "trailer"
+VALUE, KEYS, TAIL, TRAILER = "value", "keys", "tail", "trailer"
 MAX_REMEMBERED = 1024
+_NEEDS_NO_KEY = frozenset({"CompleteMultipartUpload", "ListParts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,15 @@ class UploadKeys:
         self._seal = seal
         self._known: OrderedDict[str, tuple[str, ObjectKeys]] = OrderedDict()
 
-    def entries(self, value: str, keys: ObjectKeys, place: Place, *, sealed: bool) -> Mapping[str, str]:
-        """Return what a new upload's context says; with `sealed`, the object's keys travel in it."""
-        if not sealed:
+    def entries(self, value: str, keys: ObjectKeys, place: Place, wish: Wish | CustomerWish) -> Mapping[str, str]:
+        """Return what a new upload's context says.
+
+        Where the proxy cannot open the capsule by itself, keys of the object travel in it: all of them under a
+        public key alone; under a client's key only the one that the completion needs, which comes without it.
+        """
+        if isinstance(wish, CustomerWish):
+            return {VALUE: value, TAIL: encode_value(self._seal().seal(keys.trailer, place.arn))}
+        if self._capsules.can_open(wish):
             return {VALUE: value}
         packed = self._seal().seal(keys.wrap + keys.trailer + keys.checksum, place.arn)
         return {VALUE: value, KEYS: encode_value(packed)}
@@ -70,6 +80,10 @@ class UploadKeys:
             raise S3Error("NoSuchUpload")
         value = context.envelope[VALUE]
         capsule = parse_envelope(value).capsule
+        if customer_edk(capsule.edks) is not None:
+            keys = await self._of_customer(exchange, place, capsule, context, request)
+            return Upload(place, upload_id, context, capsule, keys)
+        refuse_idle_key(request.headers, words=OF_UPLOAD)
         name = self._uploads.name(place.bucket, place.key, upload_id)
         known = self._known.get(name)
         if known is not None and known[0] == value:
@@ -79,7 +93,7 @@ class UploadKeys:
                 await self._capsules.permit(exchange, place, capsule, master)
             return Upload(place, upload_id, context, capsule, known[1])
         if KEYS in context.envelope:
-            packed = self._seal().open(decode_value(context.envelope[KEYS]), place.arn)
+            packed = self._open(context.envelope[KEYS], place, 3 * KEY_SIZE)
             keys = ObjectKeys(packed[:KEY_SIZE], packed[KEY_SIZE : 2 * KEY_SIZE], packed[2 * KEY_SIZE :])
         else:
             keys = await self._capsules.open(exchange, place, capsule, request.headers)
@@ -87,3 +101,20 @@ class UploadKeys:
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
         return Upload(place, upload_id, context, capsule, keys)
+
+    async def _of_customer(
+        self, exchange: Exchange, place: Place, capsule: Capsule, context: UploadContext, request: S3Request
+    ) -> ObjectKeys:
+        """Return the keys of an object under a client's key, who proves with every part to have it.
+
+        What ends the upload may come without the key, and gets only what it takes to write the trailer.
+        """
+        if request.operation.name in _NEEDS_NO_KEY and key_of(request.headers, source=False) is None:
+            return ObjectKeys(b"", self._open(context.envelope.get(TAIL, ""), place, KEY_SIZE), b"")
+        return await self._capsules.open(exchange, place, capsule, request.headers, OF_UPLOAD)
+
+    def _open(self, sealed: str, place: Place, size: int) -> bytes:
+        packed = self._seal().open(decode_value(sealed), place.arn)
+        if len(packed) != size:
+            raise IntegrityError("state", "the sealed upload state holds something else")
+        return packed

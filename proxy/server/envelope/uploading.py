@@ -81,7 +81,7 @@ class Uploader:
             if not upload_id:
                 raise S3Error("InternalError", detail="the upstream created an upload without an id")
             reached("created")
-            entries = self._keys.entries(value, keys, place, sealed=not capsules.can_open(wish))
+            entries = self._keys.entries(value, keys, place, wish)
             question = authorized.verdict.answers[0].question
             await self._uploads.begin(place.bucket, place.key, upload_id, question, entries)
             reached("context-written")
