@@ -1,4 +1,4 @@
-"""`s3warden sweep`: delete what is left of uploads that the store has given up."""
+"""`s3warden sweep`: delete what is left of uploads that nobody ends."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ async def _sweep(config: Path, bucket: str, dry_run: bool) -> int:
 
     async with operating(config) as operator:
         with failed(bucket, "") as outcome:
+            sweeper = operator.sweeper
             total = 0
-            while left := await operator.leftovers(bucket):
+            for upload in await sweeper.forsaken(bucket):
+                print(f"{upload.key}: upload {upload.upload_id}")
+                total += dry_run or await sweeper.give_up(upload)
+            while left := await sweeper.leftovers(bucket):
                 for key, _ in left:
                     print(key)
-                done = len(left) if dry_run else await operator.sweep(bucket, left)
+                done = len(left) if dry_run else await sweeper.delete(bucket, left)
                 total += done
                 if dry_run or not done:
                     break
@@ -45,5 +49,7 @@ COMMAND = Command(
     configure,
     run,
     "The proxy keeps a small document, and parts that are too small, beside each upload under way. Where the store "
-    "ends an upload by itself, by a lifecycle rule for example, they stay behind: this deletes them.",
+    "ends an upload by itself, by a lifecycle rule for example, they stay behind: this deletes them. It also ends the "
+    "uploads of copies, and uploads without parts, that a proxy left behind when it died; nothing was added to them "
+    "for an hour then.",
 )

@@ -33,6 +33,11 @@ def spill_key(bucket: str, key: str, upload_id: str, part: int, prefix: str = DE
     return f"{upload_directory(bucket, key, upload_id, prefix)}{part}"
 
 
+def copy_mark_key(bucket: str, key: str, upload_id: str, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return the key of the mark of an upload that a copy made and no client knows of."""
+    return upload_directory(bucket, key, upload_id, prefix) + "copy"
+
+
 def is_reserved(key: str, prefix: str = DEFAULT_PREFIX) -> bool:
     """Tell whether `key` is the proxy's own; clients must neither see nor touch it."""
     return key.startswith(prefix)

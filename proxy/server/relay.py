@@ -124,10 +124,16 @@ async def relay_late(exchange: Exchange, answer: UpstreamAnswer, edit: Edit) -> 
                 await exchange.reply.write(DECLARATION)
             await exchange.reply.write(b" ")
         document = edit(reading.result().lstrip())
-    except (UpstreamError, S3Error):
+    except UpstreamError:
         if exchange.reply.started:
             exchange.reply.break_off()
         raise
+    except S3Error as error:
+        if not exchange.reply.started:
+            raise
+        # The status is gone: as with S3, the document says how it ended.
+        exchange.failed(error)
+        document = error_xml(error, exchange.http.path, exchange.request_id, exchange.host_id)
     finally:
         reading.cancel()
         answer.close()

@@ -22,6 +22,11 @@ from proxy.server.upstream import Upstream, UpstreamAnswer, UpstreamError
 
 ERRAND_BYTES = 1 << 17
 LISTING_BYTES = 1 << 22
+# Where the next page of a listing begins: parameter, and the element that names it.
+_NEXT = (
+    ("continuation-token", "NextContinuationToken"), ("key-marker", "NextKeyMarker"),
+    ("version-id-marker", "NextVersionIdMarker"),
+)  # fmt: skip
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -114,25 +119,35 @@ class Store:
     async def names(self, bucket: str, prefix: str) -> list[tuple[str, str]]:
         """Return key and version id of everything under a prefix; the id is empty where there are no versions.
 
-        For a few objects of the proxy's own: one page is read.
+        For what the proxy keeps of its own.
         """
-        for query in ([("versions", ""), ("prefix", prefix)], [("list-type", "2"), ("prefix", prefix)]):
-            status, body = await self._errand("GET", bucket, None, query, limit=LISTING_BYTES)
-            if status == 200:
-                break
-        if status == 404:
-            return []
-        if status != 200:
-            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of `{prefix}`")
-        rows = [each for each in parse_xml(body).children if each.name in ("Version", "DeleteMarker", "Contents")]
-        return [
-            (row.value("Key") or "", "" if (version := row.value("VersionId") or "") == "null" else version)
-            for row in rows
-        ]
+        found: list[tuple[str, str]] = []
+        kind, marks = ("versions", ""), dict[str, str]()
+        while True:
+            query = [kind, ("prefix", prefix), *marks.items()]
+            status, body = await self._errand("GET", bucket, None, sorted(query), limit=LISTING_BYTES)
+            if status == 404:
+                return found
+            if status != 200 and kind == ("versions", "") and not found:
+                kind = ("list-type", "2")
+                continue
+            if status != 200:
+                raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of `{prefix}`")
+            page = parse_xml(body)
+            rows = [each for each in page.children if each.name in ("Version", "DeleteMarker", "Contents")]
+            found += [
+                (row.value("Key") or "", "" if (version := row.value("VersionId") or "") == "null" else version)
+                for row in rows
+            ]
+            before = marks
+            marks = {name: text for name, element in _NEXT if (text := page.value(element))}
+            if (page.value("IsTruncated") or "").lower() != "true" or marks in ({}, before):
+                return found
 
-    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
-        """Give up an upload that a client will never hear of."""
-        await self._errand("DELETE", bucket, key, [("uploadId", upload_id)])
+    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> bool:
+        """Give up an upload that no client will ever hear of; tell whether it is gone."""
+        status, _ = await self._errand("DELETE", bucket, key, [("uploadId", upload_id)])
+        return status in (200, 204, 404)
 
     async def objects(self, bucket: str, prefix: str) -> list[tuple[str, str, int, str]]:
         """Return key, ETag, size and time of the objects under a prefix; one page is read."""
@@ -150,16 +165,36 @@ class Store:
             for row in parse_xml(body).all("Contents")
         ]
 
-    async def uploads(self, bucket: str) -> list[tuple[str, str]]:
-        """Return key and id of every upload under way in a bucket."""
-        found: list[tuple[str, str]] = []
+    async def part_times(self, bucket: str, key: str, upload_id: str) -> list[str]:
+        """Return when each part of an upload came, as the store writes it; none for an upload that is gone."""
+        found: list[str] = []
+        mark: list[tuple[str, str]] = []
+        while True:
+            query = sorted([("uploadId", upload_id), *mark])
+            status, body = await self._errand("GET", bucket, key, query, limit=LISTING_BYTES)
+            if status == 404:
+                return []
+            if status != 200:
+                raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of parts")
+            page = parse_xml(body)
+            found += [row.value("LastModified") or "" for row in page.all("Part")]
+            before, mark = mark, [("part-number-marker", page.value("NextPartNumberMarker") or "")]
+            if (page.value("IsTruncated") or "").lower() != "true" or mark == before:
+                return found
+
+    async def uploads(self, bucket: str) -> list[tuple[str, str, str]]:
+        """Return key, id and time of creation of every upload under way in a bucket."""
+        found: list[tuple[str, str, str]] = []
         marks: list[tuple[str, str]] = []
         while True:
             status, body = await self._errand("GET", bucket, None, [("uploads", ""), *marks], limit=LISTING_BYTES)
             if status != 200:
                 raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of uploads")
             page = parse_xml(body)
-            found += [(row.value("Key") or "", row.value("UploadId") or "") for row in page.all("Upload")]
+            found += [
+                (row.value("Key") or "", row.value("UploadId") or "", row.value("Initiated") or "")
+                for row in page.all("Upload")
+            ]
             before, value = marks, page.value
             marks = [
                 ("key-marker", value("NextKeyMarker") or ""), ("upload-id-marker", value("NextUploadIdMarker") or ""),

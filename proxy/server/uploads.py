@@ -21,7 +21,7 @@ from proxy.access.upload_context import INHERITED, UploadContext, parse_upload_c
 from proxy.config import State
 from proxy.envelope.sizes import MIN_PART
 from proxy.errors import IntegrityError, S3Error
-from proxy.s3.state import context_key, spill_key
+from proxy.s3.state import context_key, copy_mark_key, spill_key
 from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamError
 
@@ -73,6 +73,11 @@ class Uploads:
             await self._store.abort_upload(bucket, key, upload_id)
             raise S3Error("ServiceUnavailable", detail=f"cannot keep the upload context: {error}") from error
         self._remember(name, context)
+
+    async def mark_copy(self, bucket: str, key: str, upload_id: str) -> None:
+        """Note that an upload is a copy's: no client knows of it, and nobody ends it when its proxy dies."""
+        state = self._state()
+        await self._store.put(state.bucket or bucket, copy_mark_key(bucket, key, upload_id, state.prefix), b"")
 
     async def find(self, bucket: str, key: str, upload_id: str, *, fresh: bool = False) -> UploadContext | None:
         """Return the context of an upload, None if it has none: its keys are then absent.

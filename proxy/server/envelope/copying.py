@@ -2,7 +2,8 @@
 
 Between encrypted buckets nothing is decrypted: the object keeps its keys and gets a fresh capsule for its
 new name, and the store copies the sealed bytes; an object of several parts is copied part by part, since
-its part count is part of its form. Across modes the plaintext streams through the proxy.
+its part count is part of its form. Across modes the plaintext streams through the proxy, by parts where it is
+too large for one upload.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.late import Later, copy_result
 from proxy.server.envelope.part_copies import PartCopies
 from proxy.server.envelope.sources import Source, Sources
+from proxy.server.envelope.streamed_parts import StreamedParts
 from proxy.server.envelope.uploading import add_fields
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
@@ -46,13 +48,20 @@ class Copier:
     """Answers CopyObject."""
 
     def __init__(
-        self, store: Store, capsules: Capsules, answers: Answers, sources: Sources, part_copies: PartCopies
+        self,
+        store: Store,
+        capsules: Capsules,
+        answers: Answers,
+        sources: Sources,
+        part_copies: PartCopies,
+        streamed_parts: StreamedParts,
     ) -> None:
         self._store = store
         self._capsules = capsules
         self._answers = answers
         self._sources = sources
         self._parts = part_copies
+        self._streamed = streamed_parts
 
     async def copy(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Copy an object in whichever way its two ends allow."""
@@ -113,11 +122,10 @@ class Copier:
     ) -> web.StreamResponse:
         """Read the source's plaintext and store it anew, sealed or as it is."""
         capsules, headers = self._capsules, authorized.request.headers
-        if source.size > (sizes.MAX_SINGLE_PLAIN if sealed else sizes.MAX_PUT):
-            message = "The specified copy source is larger than the maximum allowable size for a copy source:"
-            raise S3Error("InvalidRequest", f"{message} {sizes.MAX_PUT}")
         fields = new_object_fields(headers, source.headers, forwarded=not sealed)
         await self._copy_tags(exchange, authorized, source, fields)
+        if source.size > (sizes.MAX_SINGLE_PLAIN if sealed else sizes.MAX_PUT):
+            return await self._stream_parts(exchange, authorized, source, place, sealed, fields)
         upstream = exchange.rules.config.upstream.payload
         demanded = not LOCK.isdisjoint(fields)
         encoder: Callable[[ChunkSigner | None], SealingEncoder | PlainBody]
@@ -151,6 +159,32 @@ class Copier:
                 raise refusal_of(answer.status, body)
             etag = answer.headers.joined("etag") or ""
             return copy_result(map_etags(etag, mark_etag) if sealed else etag, exchange.time, quoted=True)
+
+        return await relay_late(exchange, Later(stored(), answered), _as_it_is)
+
+    async def _stream_parts(
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        source: Source,
+        place: Place,
+        sealed: bool,
+        fields: dict[str, str],
+    ) -> web.StreamResponse:
+        """Read the source's plaintext and store it anew by parts."""
+        capsules, answered = self._capsules, Fields()
+        keys: ObjectKeys | None = None
+        if sealed:
+            wish = capsules.wish(exchange, place, authorized.request.headers)
+            answered, keys = wish.answer, ObjectKeys.fresh(capsules.entropy)
+            capsule = await capsules.seal(exchange, place, wish, Kind.MULTIPART, keys)
+            metadata = {ENVELOPE_HEADER: envelope_value(capsule)}
+            check_metadata(Headers.of(fields.items()), metadata)
+            fields |= metadata
+
+        async def stored() -> bytes:
+            etag = await self._streamed.copy(exchange, authorized, source, place, fields, keys)
+            return copy_result(mark_etag(etag) if sealed else etag, exchange.time)
 
         return await relay_late(exchange, Later(stored(), answered), _as_it_is)
 

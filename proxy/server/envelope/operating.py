@@ -6,7 +6,7 @@ the configuration holds the keys.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +36,10 @@ from proxy.keys.rules import choose_key
 from proxy.s3.checksums import ALGORITHMS, encode_value
 from proxy.s3.etags import quote_etag
 from proxy.s3.headers import Headers
-from proxy.s3.state import upload_directory
 from proxy.server.credentials import UpstreamCredentials
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.passage import Opener, opened
+from proxy.server.envelope.sweeping import Sweeper
 from proxy.server.metrics import Metrics
 from proxy.server.rules import Rules, load_rules
 from proxy.server.store import Store, read_answer
@@ -71,6 +71,7 @@ class Operator:
         self._ring = ring
         self._custody = custody
         self._entropy = SystemEntropy()
+        self.sweeper = Sweeper(store, rules.config, SystemClock())
 
     def encryption(self, bucket: str) -> BucketEncryption:
         """Return how a bucket is encrypted."""
@@ -146,28 +147,6 @@ class Operator:
         if start < size - len(tail):
             tail = await self._range(stored, start)
         return open_trailer(tail[start - size : -LOCATOR], size, stored.keys, count)
-
-    async def leftovers(self, bucket: str) -> Sequence[tuple[str, str]]:
-        """Return what is kept for uploads that the store no longer knows: key and version of each object.
-
-        Where all buckets keep their state in one, those of all buckets are returned.
-        """
-        state = self._rules.config.upstream.state
-        # In this order: what is written for an upload that begins meanwhile is not seen.
-        kept = await self._store.names(state.bucket or bucket, f"{state.prefix}mpu/")
-        buckets = [bucket] if state.bucket is None else await self._store.buckets()
-        alive = {
-            upload_directory(each, key, upload_id, state.prefix)
-            for each in buckets
-            for key, upload_id in await self._store.uploads(each)
-        }
-        return [(key, version) for key, version in kept if key.rpartition("/")[0] + "/" not in alive]
-
-    async def sweep(self, bucket: str, leftovers: Sequence[tuple[str, str]]) -> int:
-        """Delete leftovers; return how many."""
-        place = self._rules.config.upstream.state.bucket or bucket
-        gone = [await self._store.delete(place, key, version) for key, version in leftovers]
-        return sum(gone)
 
     async def _range(self, stored: Stored, start: int) -> bytes:
         answer = await self._fetch(stored, f"bytes={start}-{stored.found.size - 1}")

@@ -23,6 +23,7 @@ from proxy.server.answers import Answers
 from proxy.server.envelope.attributes import Attributes
 from proxy.server.envelope.bucket_encryption import BucketEncryptions
 from proxy.server.envelope.completing import Completer
+from proxy.server.envelope.copy_uploads import CopyUploads
 from proxy.server.envelope.copying import Copier
 from proxy.server.envelope.customer_keys import admit_customer_keys
 from proxy.server.envelope.fields import stored_fields
@@ -34,6 +35,7 @@ from proxy.server.envelope.part_copying import PartCopier
 from proxy.server.envelope.part_list import PartList
 from proxy.server.envelope.reading import Reader
 from proxy.server.envelope.sources import Damaged, Sources
+from proxy.server.envelope.streamed_parts import StreamedParts
 from proxy.server.envelope.upload_keys import VALUE, UploadKeys
 from proxy.server.envelope.uploading import Uploader
 from proxy.server.envelope.writing import Writer
@@ -109,7 +111,9 @@ class SealedBuckets:
         part_list = PartList(store, answers, uploads, upload_keys)
         completer = Completer(store, capsules, answers, uploads, upload_keys, part_list, lister)
         sources = Sources(store, capsules, manifests, damaged)
-        copier = Copier(store, capsules, answers, sources, PartCopies(store, manifests))
+        copy_uploads = CopyUploads(store, uploads)
+        streamed = StreamedParts(copy_uploads, sources, capsules.entropy)
+        copier = Copier(store, capsules, answers, sources, PartCopies(copy_uploads, manifests), streamed)
         part_copier = PartCopier(store, capsules, sources, uploads, upload_keys)
         settings = BucketEncryptions(store, capsules, answers)
         self._handlers: Mapping[str, Handler] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 STEPS = (
     "created", "context-written", "part-sent", "part-spilled", "trailer-noted", "trailer-sent", "completed",
-    "aborted",
+    "aborted", "copy-created", "copy-marked", "copy-part-sent", "copy-sent", "copy-completed",
 )  # fmt: skip
 
 
