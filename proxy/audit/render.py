@@ -1,7 +1,8 @@
 """Records of the trail as others expect them: CloudTrail's and OCSF's forms.
 
 Sources: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html,
-https://docs.aws.amazon.com/kms/latest/developerguide/ct-decrypt.html, https://schema.ocsf.io/1.3.0/classes/api_activity
+https://docs.aws.amazon.com/kms/latest/developerguide/ct-decrypt.html and ct-reencrypt.html,
+https://schema.ocsf.io/1.3.0/classes/api_activity
 """
 
 from __future__ import annotations
@@ -16,32 +17,38 @@ Record: TypeAlias = Mapping[str, object]
 Rendering: TypeAlias = Callable[[Record], dict[str, object]]
 
 _NAMESPACE = uuid.UUID("6f6ad6d4-0f0e-4f4b-9d5b-7a1d6d1f6b5c")
+_ARN_PARTS = 6
+SELF = "s3warden"
+"""Who acts where no client does."""
+OCSF_VERSION = "1.3.0"
 # OCSF 6003: what the call did.
 _READ, _UPDATE = 2, 3
+_KEY_TYPE = "AWS::KMS::Key"
 
 
 def cloudtrail(record: Record) -> dict[str, object]:
     """Return a record as the CloudTrail event that KMS would have logged."""
     key, action = str(record.get("key", "")), str(record.get("action", ""))
-    _, _, _, region, account, _ = key.split(":", 5)
+    region, account = _whereabouts(key)
     event: dict[str, object] = {
-        "eventVersion": "1.09",
+        "eventVersion": "1.11",
         "userIdentity": _identity(record),
         "eventTime": str(record.get("time", ""))[:19] + "Z",
         "eventSource": "kms.amazonaws.com",
-        "eventName": action.partition(":")[2],
+        "eventName": _api(action),
         "awsRegion": region,
-        "sourceIPAddress": record.get("client"),
-        "userAgent": record.get("user_agent"),
-        "requestParameters": {"keyId": key, "encryptionContext": record.get("context", {})},
+        "sourceIPAddress": record.get("client") or SELF,
+        "userAgent": record.get("user_agent") or SELF,
+        "requestParameters": _parameters(record, key, action),
         "responseElements": None,
         "additionalEventData": {
             name: record[name] for name in ("operation", "bucket", "object", "kek") if name in record
         },
         "requestID": record.get("request_id"),
         "eventID": str(_event_id(record)),
-        "readOnly": action == "kms:Decrypt",
-        "resources": [{"accountId": account, "type": "AWS::KMS::Key", "ARN": key}],
+        # KMS counts everything that leaves its keys as they are.
+        "readOnly": True,
+        "resources": [{"accountId": account, "type": "AWS::KMS::Key", "ARN": key}] if account else [],
         "eventType": "AwsApiCall",
         "managementEvent": True,
         "recipientAccountId": account,
@@ -56,11 +63,12 @@ def cloudtrail(record: Record) -> dict[str, object]:
 def ocsf(record: Record) -> dict[str, object]:
     """Return a record as an OCSF API Activity event (class 6003)."""
     key, action = str(record.get("key", "")), str(record.get("action", ""))
-    _, _, _, region, account, _ = key.split(":", 5)
+    region, account = _whereabouts(key)
     allowed = record.get("outcome") == "allowed"
     activity = _READ if action == "kms:Decrypt" else _UPDATE
     time = datetime.fromisoformat(str(record.get("time", "")))
-    resources = [{"uid": key, "type": "AWS::KMS::Key", "owner": {"account": {"uid": account}}}]
+    owner = {"owner": {"account": {"uid": account}}} if account else {}
+    resources: list[dict[str, object]] = [{"uid": key, "type": "AWS::KMS::Key", **owner}]
     if "bucket" in record:
         name = f"arn:aws:s3:::{record['bucket']}" + (f"/{record['object']}" if "object" in record else "")
         resources.append({"uid": name, "type": "AWS::S3::Object"})
@@ -74,24 +82,27 @@ def ocsf(record: Record) -> dict[str, object]:
         "time": int(time.timestamp() * 1000),
         "severity_id": 1 if allowed else 3,
         "status_id": 1 if allowed else 2,
-        "status_code": record.get("error"),
         "api": {
-            "operation": action.partition(":")[2],
+            "operation": _api(action),
             "service": {"name": "kms.amazonaws.com"},
-            "request": {"uid": record.get("request_id")},
+            "request": {"uid": str(record.get("request_id", ""))},
         },
-        "actor": {"user": {"uid": record.get("principal"), "credential_uid": record.get("access_key_id")}},
-        "src_endpoint": {"ip": record.get("client")},
-        "http_request": {"user_agent": record.get("user_agent")},
-        "cloud": {"provider": "AWS", "region": region, "account": {"uid": account}},
+        "actor": {"user": _user(record)},
+        "src_endpoint": {"ip": record["client"]} if "client" in record else {"name": SELF},
+        "cloud": {"provider": "AWS", **({"region": region, "account": {"uid": account}} if account else {})},
         "resources": resources,
         "metadata": {
-            "version": "1.3.0",
+            "version": OCSF_VERSION,
+            "profiles": ["cloud"],
             "uid": str(_event_id(record)),
-            "product": {"name": "s3warden", "vendor_name": "s3warden"},
+            "product": {"name": SELF, "vendor_name": SELF},
         },
         "unmapped": {name: record[name] for name in ("operation", "kek", "context", "outcome") if name in record},
     }
+    if "error" in record:
+        event["status_code"] = record["error"]
+    if "user_agent" in record:
+        event["http_request"] = {"user_agent": record["user_agent"]}
     return event
 
 
@@ -103,8 +114,44 @@ def native(record: Record) -> dict[str, object]:
 RENDERINGS: Mapping[str, Rendering] = MappingProxyType({"native": native, "cloudtrail": cloudtrail, "ocsf": ocsf})
 
 
+def _key_parts(key: str) -> tuple[str | None, str | None, bool]:
+    """Return region and account of a key, and whether it has an ARN: keys of clients have no more than a name."""
+    parts = key.split(":", 5)
+    return (parts[3], parts[4], True) if len(parts) == 6 else (None, None, False)
+
+
+def _whereabouts(key: str) -> tuple[str, str]:
+    """Return region and account of a key; empty for one that is not known by an ARN."""
+    parts = key.split(":", 5)
+    return (parts[3], parts[4]) if len(parts) == _ARN_PARTS and parts[0] == "arn" else ("", "")
+
+
+def _api(action: str) -> str:
+    """Return the call: permissions have two sides of ReEncrypt."""
+    name = action.partition(":")[2]
+    return "ReEncrypt" if name in ("ReEncryptFrom", "ReEncryptTo") else name
+
+
+def _parameters(record: Record, key: str, action: str) -> dict[str, object]:
+    side = {"kms:ReEncryptFrom": "source", "kms:ReEncryptTo": "destination"}.get(action)
+    context = record.get("context", {})
+    if side is None:
+        return {"keyId": key, "encryptionContext": context}
+    return {f"{side}KeyId": key, f"{side}EncryptionContext": context}
+
+
+def _user(record: Record) -> dict[str, object]:
+    if "principal" not in record:
+        # Commands come from nowhere: whoever runs one is known to the machine only.
+        return {"name": "anonymous" if "client" in record else SELF}
+    known = {"credential_uid": record["access_key_id"]} if "access_key_id" in record else {}
+    return {"uid": record["principal"], **known}
+
+
 def _identity(record: Record) -> dict[str, object]:
     arn = record.get("principal")
+    if not isinstance(arn, str) and "client" not in record:
+        return {"type": "AWSService", "invokedBy": SELF}
     if not isinstance(arn, str):
         return {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
     resource = arn.split(":", 5)[5]
