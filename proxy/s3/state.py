@@ -41,3 +41,16 @@ def copy_mark_key(bucket: str, key: str, upload_id: str, prefix: str = DEFAULT_P
 def is_reserved(key: str, prefix: str = DEFAULT_PREFIX) -> bool:
     """Tell whether `key` is the proxy's own; clients must neither see nor touch it."""
     return key.startswith(prefix)
+
+
+def shortened(prefix: str, delimiter: str, reserved: str = DEFAULT_PREFIX) -> str | None:
+    """Return the common prefix under which a listing by `prefix` and `delimiter` shows every reserved key.
+
+    None when it shows none of them, or under a name that is itself reserved: then the name says whose it is.
+    A shorter one may hold keys of clients too.
+    """
+    if not delimiter or not reserved.startswith(prefix):
+        return None
+    at = reserved.find(delimiter, len(prefix))
+    common = reserved[: at + len(delimiter)]
+    return None if at < 0 or common == reserved else common

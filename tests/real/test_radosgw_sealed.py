@@ -10,6 +10,7 @@ import pytest
 from proxy.envelope.sizes import MIN_PART
 from tests.conftest import Store
 from tests.server.envelope.conftest import Sealed, sealed_proxy
+from tests.server.envelope.test_listing import LISTINGS, shows_nothing_of_ours
 from tests.server.envelope.test_multipart import upload
 from tests.server.envelope.test_stores import round_trip
 
@@ -45,3 +46,14 @@ def test_copies_of_one_and_of_several_parts(sealed: Sealed) -> None:
     for key, body in (("one", b"text"), ("parts", b"".join(parts.values()))):
         sealed.client.copy_object(Bucket=there, Key=key, CopySource=f"{here}/{key}")
         assert sealed.client.get_object(Bucket=there, Key=key)["Body"].read() == body
+
+
+def test_a_delimiter_within_the_reserved_prefix_tells_nothing_of_what_is_there(sealed: Sealed) -> None:
+    for kind, more in (("sealed", []), ("plain", [".a", ".t"])):
+        bucket, keys = sealed.bucket(kind), ["!", "a.b", *more]
+        for key in (".s3w/mpu/1/ctx", ".s3w/mpu/2/ctx", ".s3w/kek/1"):
+            sealed.direct.put_object(Bucket=bucket, Key=key, Body=b"{}")
+        for key in keys:
+            sealed.client.put_object(Bucket=bucket, Key=key, Body=b"")
+        for delimiter in (".", "3w"):
+            shows_nothing_of_ours(sealed, bucket, keys, delimiter, LISTINGS, paged=LISTINGS)

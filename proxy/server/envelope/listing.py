@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from proxy.forward import AuthorizedRequest
 from proxy.s3.etags import map_etags, unquote_etag
 from proxy.s3.page_bytes import change_entries
 from proxy.s3.pages import DEFAULT_LIMIT, Page, parse_page, with_values
-from proxy.s3.state import is_reserved
+from proxy.s3.state import is_reserved, shortened
 from proxy.s3.xml import Element
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
@@ -60,20 +61,22 @@ class Lister:
             document = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
             settings = exchange.rules.config.bucket(authorized.request.bucket or "").encryption
             prefix = exchange.rules.config.upstream.state.prefix
-            if settings.mode != "envelope" and not _may_name(document, prefix):
+            common = _common_prefix(authorized, prefix)
+            suspect = _may_name(document, prefix) or (common is not None and _may_name(document, common))
+            if settings.mode != "envelope" and not suspect:
                 return await relay_edited(exchange, answer, lambda read: read, document)
             formula = settings.list_sizes == "formula" and not self._formula_fails
             of_objects = authorized.request.operation.name != "ListMultipartUploads"
-            if formula and of_objects and not _may_name(document, prefix):
+            if formula and of_objects and not suspect:
                 quick = change_entries(document, _shown)
                 if quick is not None:
                     return await relay_edited(exchange, answer, lambda _: quick, document)
             page = parse_page(document)
-            visible = page.without(lambda name: is_reserved(name, prefix))
+            visible = await self._visible(exchange, authorized, page, prefix)
             missing = len(page.entries) - len(visible.entries)
             while missing > 0 and page.is_truncated:
                 page = await self._next(exchange, authorized, page, prefix, missing)
-                more = page.without(lambda name: is_reserved(name, prefix))
+                more = await self._visible(exchange, authorized, page, prefix)
                 missing -= len(more.entries)
                 visible = visible.followed_by(more)
             if settings.mode == "envelope":
@@ -92,17 +95,47 @@ class Lister:
         self, exchange: Exchange, authorized: AuthorizedRequest, page: Page, prefix: str, missing: int
     ) -> Page:
         """Fetch what follows a page, as much of it as is missing."""
+        operation = authorized.request.operation.name
+        return await self._ask(exchange, authorized, page.next(operation, prefix), min(missing, DEFAULT_LIMIT))
+
+    async def _visible(self, exchange: Exchange, authorized: AuthorizedRequest, page: Page, prefix: str) -> Page:
+        """Leave out what is the proxy's own, and a common prefix that only holds such things."""
+        visible = page.without(lambda name: is_reserved(name, prefix))
+        common = _common_prefix(authorized, prefix)
+        if common is None or all(page.name(each) != common for each in visible.entries):
+            return visible
+        if await self._holds_others(exchange, authorized, common, prefix):
+            return visible
+        return visible.without(lambda name: name == common)
+
+    async def _holds_others(self, exchange: Exchange, authorized: AuthorizedRequest, common: str, prefix: str) -> bool:
+        """Tell whether a name that reserved keys begin with is the beginning of others too.
+
+        With the rest of the reserved prefix as its delimiter, a listing shows all of ours as one name: two are
+        enough to know. Stores that cannot do that show them one by one.
+        """
+        operation = authorized.request.operation.name
+        # Where the client wants to begin stays; its token belongs to another listing.
+        changes = {"prefix": common, "delimiter": prefix[len(common) :], "continuation-token": None}
+        limit = 2
+        while True:
+            page = await self._ask(exchange, authorized, changes, limit)
+            if page.without(lambda name: is_reserved(name, prefix)).entries:
+                return True
+            following = changes | dict(page.next(operation, prefix))
+            if not page.is_truncated or following == changes:
+                return False
+            changes, limit = following, DEFAULT_LIMIT
+
+    async def _ask(
+        self, exchange: Exchange, authorized: AuthorizedRequest, changes: Mapping[str, str | None], limit: int
+    ) -> Page:
+        """Ask for another page, with some parameters of the request changed; None for one to leave out."""
         request = authorized.request
-        operation = request.operation.name
-        parameters = dict(request.parameters)
-        for name, value in page.next(operation, prefix).items():
-            if value is None:
-                parameters.pop(name, None)
-            else:
-                parameters[name] = value
-        parameters[_LIMITS.get(operation, "max-keys")] = str(min(missing, DEFAULT_LIMIT))
-        following = replace(authorized, request=replace(request, parameters=parameters))
-        answer = await self._store.send(prepare_document(exchange, self._store, following, b""))
+        limited = {**request.parameters, **changes, _LIMITS.get(request.operation.name, "max-keys"): str(limit)}
+        parameters = {name: value for name, value in limited.items() if value is not None}
+        asking = replace(authorized, request=replace(request, parameters=parameters))
+        answer = await self._store.send(prepare_document(exchange, self._store, asking, b""))
         if answer.status >= 300:
             answer.close()
             raise IntegrityError("listing", f"the upstream answered {answer.status} to the continuation of a listing")
@@ -169,6 +202,12 @@ def _computed(entry: Element) -> int:
 def _stored_size(entry: Element) -> int:
     text = entry.value("Size") or ""
     return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _common_prefix(authorized: AuthorizedRequest, prefix: str) -> str | None:
+    """Return the name that is not reserved, but that this listing may show because of reserved keys."""
+    asked = authorized.request.parameters
+    return shortened(asked.get("prefix", ""), asked.get("delimiter", ""), prefix)
 
 
 def _may_name(document: bytes, prefix: str) -> bool:

@@ -32,6 +32,7 @@ upstream:
   region: {store.region}
   credentials: {{access_key_id: {store.access_key_id}, secret_access_key: {store.secret_access_key}}}
   payload: {payload}
+  state: {state}
 owner: "{account}"
 identities:
   - arn: arn:aws:iam::{account}:user/alice
@@ -123,6 +124,7 @@ def sealed_proxy(
     endpoint: str = "",
     keys: str = "",
     key_options: str = "",
+    state: str = "{}",
     swap_keys: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Iterator[Sealed]:
@@ -146,6 +148,7 @@ def sealed_proxy(
             extra=extra,
             keys=keys,
             key_options=key_options,
+            state=state,
         )
     )
     child = _Logged([sys.executable, *command, "serve", "--config", str(config)], port)
