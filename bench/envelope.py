@@ -13,10 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from proxy.envelope.buffers import Buffers
 from proxy.envelope.capsule import Kind, ObjectKeys, draft_capsule
 from proxy.envelope.context import object_arn
 from proxy.envelope.entropy import SystemEntropy
-from proxy.envelope.frames import Allocate, FrameOpener, FrameSealer, ReusedBuffer
+from proxy.envelope.frames import Allocate, FrameOpener, FrameSealer
 from proxy.envelope.keyring import AesKeyring, unwrap_any
 from proxy.envelope.single import envelope_value, open_body_header, parse_envelope, seal_body_header
 
@@ -79,10 +80,10 @@ def main() -> None:
     header, stored = sealed()
     value = write_metadata()
     for chunk in (16 * 1024, 64 * 1024, 100_000, 256 * 1024, 2**20):
-        for name, allocate in (("reused buffer", ReusedBuffer()), ("own memory", bytearray)):
+        for name, allocate in (("shared buffers", Buffers()), ("own memory", bytearray)):
             up = SIZE / best(lambda c=chunk, a=allocate: seal(c, a)) / 1e6
             down = SIZE / best(lambda c=chunk, a=allocate: unseal(header, stored, c, a)) / 1e6
-            print(f"chunks of {chunk:>9,} B, {name:<13}: seal {up:7,.0f} MB/s  open {down:7,.0f} MB/s")
+            print(f"chunks of {chunk:>9,} B, {name:<14}: seal {up:7,.0f} MB/s  open {down:7,.0f} MB/s")
     count = 2000
     write = best(lambda: [write_metadata() for _ in range(count)]) / count * 1e6
     read = best(lambda: [read_metadata(value) for _ in range(count)]) / count * 1e6

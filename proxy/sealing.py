@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from proxy.auth.claim import PayloadHash
 from proxy.auth.sign import SIGNED_CHUNKS, SIGNED_CHUNKS_TRAILER, UNSIGNED_PAYLOAD, UNSIGNED_TRAILER
-from proxy.envelope.frames import FrameSealer
+from proxy.envelope.frames import Allocate, FrameSealer
 from proxy.envelope.message import SealingKey
 from proxy.envelope.metadata import PREFIX
 from proxy.envelope.sizes import check_fits, segment_size, single_size
@@ -96,10 +96,14 @@ class SealingEncoder:
 
     __slots__ = ("_framing", "_hashers", "_head", "_sealer", "content_length")
 
-    def __init__(self, key: SealingKey, head: bytes, wire: Wire, signer: ChunkSigner | None) -> None:
-        """`head` goes before the frames: the header of a message that carries it in its body."""
-        # Fresh memory for every piece: the transport keeps references until the socket takes them.
-        self._sealer = FrameSealer(key, allocate=bytearray)
+    def __init__(
+        self, key: SealingKey, head: bytes, wire: Wire, signer: ChunkSigner | None, allocate: Allocate | None = None
+    ) -> None:
+        """`head` goes before the frames: the header of a message that carries it in its body.
+
+        `allocate` gives memory for frames, that of all streams of a worker.
+        """
+        self._sealer = FrameSealer(key, plain_size=wire.stored, allocate=allocate)
         self._head = head
         self._framing = wire.encoder(signer)
         self._hashers: list[tuple[Algorithm, Hasher]] = [(each, each.start()) for each in wire.trailers]
@@ -139,10 +143,11 @@ class SealedPlan:
     chunk_verifier: ChunkVerifier | None
     key: SealingKey = field(repr=False)
     head: bytes = field(repr=False)
+    allocate: Allocate | None = field(default=None, repr=False)
 
     def start(self, signer: ChunkSigner | None = None) -> VerifiedBody:
         """Return the machine that takes the body as received."""
-        return self._start(SealingEncoder(self.key, self.head, self.wire, signer))
+        return self._start(SealingEncoder(self.key, self.head, self.wire, signer, self.allocate))
 
     def start_unframed(self) -> VerifiedBody:
         """Return the machine whose output is the sealed bytes and nothing else."""
@@ -165,6 +170,7 @@ def plan_sealed(
     *,
     head: bytes = b"",
     added: Mapping[str, str],
+    allocate: Allocate | None = None,
 ) -> SealedPlan:
     """Plan an upload of `length` bytes under `key`; `added` are the header fields that the format wants.
 
@@ -177,7 +183,7 @@ def plan_sealed(
     declared = declared_by(request, payload)
     pairs = [*wire.headers, *content_fields(headers, framed=wire.content_length != stored), *added.items()]
     framing = Framing(wire.payload_hash, dropped_fields(headers), tuple(pairs))
-    return SealedPlan(length, wire, framing, declared, payload, chunk_verifier, key, head)
+    return SealedPlan(length, wire, framing, declared, payload, chunk_verifier, key, head, allocate)
 
 
 def check_length(length: int, largest: int) -> None:

@@ -5,8 +5,8 @@ it can still check the whole plaintext before the final frame, without which not
 `FrameOpener` knows from the plaintext size which frames must come, compares every frame head with the
 one it computes, and lets nothing out before the tag of its frame is verified.
 
-Both return one view per call. By default the view is on a buffer that the next call overwrites; pass
-`allocate=bytearray` to get memory of one's own, for writers that keep references (uvloop's transports).
+Both return one view per call. What it shows stays as it is for as long as the view is held; dropped, its
+memory is used again. `allocate` is where that memory comes from: streams that share it need less of it.
 
 Source: https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html#body-structure
 """
@@ -20,13 +20,14 @@ from typing import TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from proxy.envelope.buffers import Buffers
 from proxy.envelope.message import OpeningKey, SealingKey
 from proxy.envelope.sizes import FINAL_OVERHEAD, FRAME, FRAME_OVERHEAD, frame_count
 from proxy.errors import IntegrityError
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Allocate: TypeAlias = Callable[[int], bytearray]
-"""Returns a buffer of at least the given size."""
+"""Returns a buffer of at least the given size that nobody has a view of, as `Buffers` does."""
 
 _REGULAR = b"AWSKMSEncryptionClient Frame"
 _FINAL = b"AWSKMSEncryptionClient Final Frame"
@@ -39,44 +40,34 @@ _TAG = 16
 _NOTHING = memoryview(b"")
 
 
-class ReusedBuffer:
-    """An allocator that hands out the same memory every time, grown when need be.
-
-    Fresh memory of several MiB costs more than encrypting into it.
-    """
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def __call__(self, size: int) -> bytearray:
-        if len(self._buffer) < size:
-            # A new object: a bytearray that views look at cannot be resized.
-            self._buffer = bytearray(size)
-        return self._buffer
-
-
 class FrameSealer:
-    """Turns plaintext into the frames of one message."""
+    """Turns plaintext into the frames of one message.
+
+    `plain_size` is its length where it is known, at most: a small message then takes little memory.
+    """
 
     __slots__ = ("_aead", "_allocate", "_fill", "_final_aad", "_frame", "_number", "_pending", "_regular_aad")
 
-    def __init__(self, key: SealingKey, *, frame_length: int = FRAME, allocate: Allocate | None = None) -> None:
+    def __init__(
+        self,
+        key: SealingKey,
+        *,
+        frame_length: int = FRAME,
+        plain_size: int | None = None,
+        allocate: Allocate | None = None,
+    ) -> None:
         self._aead: AESGCM | None = key.take()
         self._regular_aad = key.message_id + _REGULAR
         self._final_aad = key.message_id + _FINAL
         self._frame = frame_length
-        self._allocate = allocate or ReusedBuffer()
-        self._pending = memoryview(bytearray(frame_length))
+        self._allocate = allocate or Buffers()
+        held = frame_length if plain_size is None else min(frame_length, plain_size)
+        self._pending = memoryview(bytearray(held))
         self._fill = 0
         self._number = 1
 
     def feed(self, plaintext: Buffer) -> memoryview:
-        """Take more plaintext; return the frames that are certainly not the last, if any.
-
-        The view is valid until the next call.
-        """
+        """Take more plaintext; return the frames that are certainly not the last, if any."""
         data = memoryview(plaintext)
         frame = self._frame
         count = max(0, self._fill + len(data) - 1) // frame
@@ -165,7 +156,7 @@ class FrameOpener:
         self._left = self._regular_left * (frame_length + FRAME_OVERHEAD) + final_wire
         self._skip = skip
         self._take = plain_size if take is None else take
-        self._allocate = allocate or ReusedBuffer()
+        self._allocate = allocate or Buffers()
         self._pending = memoryview(bytearray(min(self._left, frame_length + FRAME_OVERHEAD + FINAL_OVERHEAD)))
         self._fill = 0
 
@@ -177,7 +168,7 @@ class FrameOpener:
     def feed(self, stored: Buffer) -> memoryview:
         """Take more stored bytes; return the plaintext that is verified by them, if any.
 
-        The view is valid until the next call. Raises `IntegrityError` frame; the opener is dead then.
+        Raises `IntegrityError` frame; the opener is dead then.
         """
         data = memoryview(stored)
         if len(data) > self._left:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 
+from proxy.envelope.buffers import Buffers
 from proxy.envelope.capsule import ObjectKeys
 from proxy.envelope.entropy import Entropy
-from proxy.envelope.frames import Allocate, Buffer, FrameOpener, ReusedBuffer
+from proxy.envelope.frames import Allocate, Buffer, FrameOpener
 from proxy.envelope.inner import InnerForm, inner_form, message_id_of
 from proxy.envelope.manifest import UNKNOWN_ID, Manifest, PlacedPart
 from proxy.envelope.message import OpeningKey, SealingKey
@@ -71,12 +72,12 @@ class SegmentsOpener:
         self._parts = iter(manifest.parts)
         self._head = b""
         self._opener: FrameOpener | None = None
-        self._allocate = allocate or ReusedBuffer()
+        self._allocate = allocate or Buffers()
 
     def feed(self, stored: Buffer) -> memoryview:
         """Take more stored bytes; return the plaintext they verify. Raises `IntegrityError`."""
         data = memoryview(stored)
-        pieces: list[memoryview | bytes] = []
+        pieces: list[memoryview] = []
         while data:
             if self._opener is None:
                 data = self._take_header(data)
@@ -84,13 +85,12 @@ class SegmentsOpener:
             now = min(len(data), self._opener.wire_left)
             piece = self._opener.feed(data[:now])
             data = data[now:]
-            # Crossing into the next part within one call: the reused buffer is needed again for it.
-            pieces.append(bytes(piece) if data else piece)
+            pieces.append(piece)
             if not self._opener.wire_left:
                 self._opener.finish()
                 self._opener = None
         if len(pieces) == 1:
-            return memoryview(pieces[0])
+            return pieces[0]
         return memoryview(b"".join(pieces))
 
     def finish(self) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from proxy.envelope.buffers import Buffers
 from proxy.envelope.capsule import ObjectKeys
-from proxy.envelope.frames import Allocate, Buffer, FrameOpener, ReusedBuffer
+from proxy.envelope.frames import Allocate, Buffer, FrameOpener
 from proxy.envelope.message import OpeningKey
 from proxy.envelope.multipart import open_segment_header
 from proxy.envelope.ranges import PartSpan
@@ -41,7 +42,7 @@ class SpansOpener:
         first, last = plans[0], plans[-1]
         self._plans = plans
         self._keys = keys
-        self._allocate = allocate or ReusedBuffer()
+        self._allocate = allocate or Buffers()
         self._index = 0
         self._head = b""
         self._opener: FrameOpener | None = None
@@ -74,7 +75,7 @@ class SpansOpener:
             now = min(len(data), self._opener.wire_left)
             piece = self._opener.feed(data[:now])
             data = self._moved(data, now)
-            pieces.append(bytes(piece) if data else piece)
+            pieces.append(piece)
             if not self._opener.wire_left:
                 self._opener.finish()
                 self._opener = None

@@ -120,6 +120,8 @@ class ClientBody:
         while data := await self.read():
             for piece in machine.feed(data):
                 yield piece
+                # Memory that is still looked at cannot take the next piece.
+                del piece
         for piece in machine.finish():
             yield piece
 

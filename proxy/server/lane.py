@@ -125,6 +125,7 @@ class Lane:
                 self._stalls.begin(connection)
             else:
                 _write(connection, b"".join((head, *body.pieces)))
+                body.pieces.clear()
                 upload = _Upload(connection, body.rest, self._stalls)
             message, payload = await _first_answer(connection, upload)
         except BaseException as error:
@@ -168,6 +169,8 @@ class _Upload:
             await self._drain()
             while (piece := await self._next_piece()) is not None:
                 _write(connection, piece)
+                # The connection holds what it has not sent; memory nobody looks at takes the next piece.
+                del piece
                 await self._drain()
             self._stalls.begin(connection)
         except Exception:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.envelope.frames import FrameOpener, FrameSealer, ReusedBuffer, open_whole, seal_whole
+from proxy.envelope.buffers import Buffers
+from proxy.envelope.frames import FrameOpener, FrameSealer, open_whole, seal_whole
 from proxy.envelope.keyring import Edk
 from proxy.envelope.message import DataKey, KeyReuseError, OpeningKey, SealingKey, open_header, parse_header
 from proxy.envelope.sizes import FRAME, WIRE_FRAME, single_size
@@ -198,7 +199,7 @@ def test_frames_of_another_message_are_noticed(entropy) -> None:
         open_all(FrameOpener(opening, 3), [seal(second, [b"two"])])
 
 
-def test_by_default_one_buffer_serves_every_call(entropy) -> None:
+def test_memory_that_was_let_go_serves_the_next_call(entropy) -> None:
     sealing, opening = keys(entropy)
     sealer = FrameSealer(sealing)
     sealer.feed(b"x")
@@ -207,27 +208,29 @@ def test_by_default_one_buffer_serves_every_call(entropy) -> None:
     sealing, opening = keys(entropy)
     stored = seal(sealing, [content(6 * FRAME)])
     opener = FrameOpener(opening, 6 * FRAME)
-    views = [opener.feed(stored[i * WIRE_FRAME : (i + 1) * WIRE_FRAME]) for i in range(5)]
-    assert len({id(view.obj) for view in views}) == 1
+    buffers = {id(opener.feed(stored[i * WIRE_FRAME : (i + 1) * WIRE_FRAME]).obj) for i in range(5)}
+    assert len(buffers) == 1
 
 
-def test_memory_of_ones_own_stays_as_it_is(entropy) -> None:
-    sealing, _ = keys(entropy)
-    sealer = FrameSealer(sealing, allocate=bytearray)
-    sealer.feed(b"x")
-    first = sealer.feed(content(FRAME))
-    kept = bytes(first)
-    sealer.feed(content(FRAME))
-    assert first == kept
+def test_what_is_held_stays_as_it_is_even_where_streams_share_memory(entropy) -> None:
+    buffers = Buffers()
+    sealers = [FrameSealer(keys(entropy)[0], allocate=buffers) for _ in range(3)]
+    for sealer in sealers:
+        sealer.feed(b"x")
+    held = [sealer.feed(content(FRAME)) for _ in range(4) for sealer in sealers]
+    kept = [bytes(view) for view in held]
+    for sealer in sealers:
+        sealer.finish()
+    assert held == kept
+    assert len({id(view.obj) for view in held}) == len(held)
 
 
-def test_a_reused_buffer_grows_without_disturbing_views() -> None:
-    allocate = ReusedBuffer()
-    small = memoryview(allocate(10))
-    small[:] = b"0123456789"
-    assert len(allocate(1000)) == 1000
-    assert bytes(small) == b"0123456789"
-    assert allocate(5) is allocate(1000)
+def test_an_upload_of_known_size_needs_no_more_memory_than_it_has_bytes(entropy) -> None:
+    for size in (0, 1, 100, FRAME, FRAME + 1, 3 * FRAME):
+        sealing, opening = keys(entropy)
+        sealer = FrameSealer(sealing, plain_size=size)
+        stored = bytes(sealer.feed(content(size))) + bytes(sealer.finish())
+        assert open_all(FrameOpener(opening, size), [stored]) == content(size)
 
 
 def test_a_whole_body_opens_only_as_exactly_one_final_frame(entropy) -> None:

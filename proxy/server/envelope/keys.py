@@ -16,6 +16,7 @@ from proxy.access.questions import Question
 from proxy.access.verdict import Answered, Denied
 from proxy.audit.event import KeyUse, Outcome
 from proxy.config.keys import KeyVersion, aes_material, rsa_private
+from proxy.envelope.buffers import Buffers
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
 from proxy.envelope.context import Context, object_arn
 from proxy.envelope.customer_key import NAME, customer_edk
@@ -111,6 +112,8 @@ class Capsules:
 
     def __init__(self, ring: Callable[[], KeyRing], custody: Custody, entropy: Entropy, trail: KeyTrail) -> None:
         self.entropy = entropy
+        self.buffers = Buffers()
+        """Memory that all streams of the worker share."""
         self._trail = trail
         self._ring = ring
         self._custody = custody

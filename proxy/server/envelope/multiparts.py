@@ -72,7 +72,7 @@ class MultipartReader:
                 exchange, asking.authorized, asking.place, asking.version, envelope, found
             )
         manifest = known.manifest
-        opener = SegmentsOpener(manifest, known.keys, allocate=bytearray)
+        opener = SegmentsOpener(manifest, known.keys, allocate=self._capsules.buffers)
         fields = await self._fields(asking, known, answer)
         exchange.answered(200, answer.headers)
         plaintext = opened(answer, opener, 0, manifest.segments_size)
@@ -118,7 +118,7 @@ class MultipartReader:
         """Answer with bytes `first..last` of the plaintext; None when the object is not the same any more."""
         manifest, exchange = known.manifest, asking.exchange
         plans = plan_parts(manifest, first, last)
-        opener = SpansOpener(plans, known.keys, known.part_keys, allocate=bytearray)
+        opener = SpansOpener(plans, known.keys, known.part_keys, allocate=self._capsules.buffers)
         asked = [self._range(asking, known, opener.start, opener.size)]
         if opener.lacks_key:
             asked.append(self._range(asking, known, plans[0].header_start, SEGMENT_HEADER))

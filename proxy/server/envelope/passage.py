@@ -51,6 +51,8 @@ async def opened(answer: UpstreamAnswer, opener: Opener, skip: int, size: int) -
         piece = opener.feed(view)
         if piece:
             yield piece
+        # Memory that is still looked at cannot take the next piece.
+        del piece
     opener.finish()
     while await answer.read():
         pass
@@ -65,15 +67,14 @@ async def send(
 ) -> web.StreamResponse:
     """Answer with `length` bytes of plaintext; whatever `plaintext` raises first is raised before the head."""
     reply = exchange.reply
-    first = await anext(plaintext, None)
+    piece = await anext(plaintext, None)
     begin(exchange, status, fields, length)
     sent = 0
-    if first is not None:
-        sent = len(first)
-        await reply.write(first)
-        async for piece in plaintext:
-            sent += len(piece)
-            await reply.write(piece)
+    while piece is not None:
+        sent += len(piece)
+        await reply.write(piece)
+        del piece
+        piece = await anext(plaintext, None)
     if sent != length:
         raise IntegrityError("size", "the object has another length than its frames say")
     return await reply.finish()

@@ -210,12 +210,13 @@ class Reader:
         if wanted is None:
             if found.checksum is not None and _wants_checksum(asking.authorized):
                 fields += _checksum(found, keys)
-            opener = FrameOpener(key, plain, allocate=bytearray)
+            opener = FrameOpener(key, plain, allocate=self._capsules.buffers)
             return await send(exchange, 200, fields, plain, opened(answer, opener, 0, found.size))
         frames = span(first, last, plain)
         skip = locate(frames, found.start, found.length)
         fields.append(("Content-Range", f"bytes {first}-{last}/{plain}"))
-        plaintext = opened(answer, frames.opener(key, allocate=bytearray), skip, frames.stored_size)
+        part = frames.opener(key, allocate=self._capsules.buffers)
+        plaintext = opened(answer, part, skip, frames.stored_size)
         return await send(exchange, 206, fields, last - first + 1, plaintext)
 
     async def _describe(self, asking: Asking, envelope: Envelope) -> Fields:

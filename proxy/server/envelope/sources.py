@@ -130,7 +130,8 @@ class Sources:
             headers = authorized.request.headers
             keys = await self._capsules.open(exchange, source.place, source.envelope.capsule, headers)
             frames = span(first, last, source.size)
-            opener = frames.opener(open_body_header(source.envelope.body_header, keys), allocate=bytearray)
+            key = open_body_header(source.envelope.body_header, keys)
+            opener = frames.opener(key, allocate=self._capsules.buffers)
             answer, skip = await ask(frames.stored_start, frames.stored_size)
             async for piece in opened(answer, opener, skip, frames.stored_size):
                 yield piece
@@ -139,7 +140,7 @@ class Sources:
                 exchange, authorized, source.place, source.version, source.envelope, source.found
             )
             plans = plan_parts(known.manifest, first, last)
-            parts = SpansOpener(plans, known.keys, known.part_keys, allocate=bytearray)
+            parts = SpansOpener(plans, known.keys, known.part_keys, allocate=self._capsules.buffers)
             if parts.lacks_key:
                 start = plans[0].header_start
                 extent = f"{start}-{start + SEGMENT_HEADER - 1}"

@@ -101,7 +101,7 @@ class Uploader:
         head, key = seal_segment_header(number, upload.keys, self._capsules.entropy)
         plan = plan_sealed(
             request, claim.payload, claim.chunk_signer, exchange.rules.config.upstream.payload, length, key,
-            head=head, added={},
+            head=head, added={}, allocate=self._capsules.buffers,
         )  # fmt: skip
         if is_spilled(length):
             return await self._spill(exchange, upload, number, plan)

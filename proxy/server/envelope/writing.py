@@ -60,6 +60,7 @@ class Writer:
             length,
             key,
             added={**metadata, **conditions(request.headers)},
+            allocate=capsules.buffers,
         )
         machine: VerifiedBody | None = None
 
