@@ -23,7 +23,7 @@ PINS = dict(
 def test_every_client_has_its_line_with_what_came_of_its_journey(client: Client) -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith(f"| {client.name} |"))
     assert client.special in line
-    assert re.search(r"\| (\d+) of \1 passed \|", line)
+    assert re.search(r"\| (\d+) of \1 passed \| \1 of \1 passed \|", line)
 
 
 def test_every_driver_belongs_to_a_client() -> None:
@@ -46,14 +46,19 @@ def test_a_failure_is_written_down_as_one() -> None:
             "store": "moto",
             "transport": "http",
             "style": "path",
+            "encrypted": encrypted,
             "steps": outcomes,
         }
         for client in ALL
+        for encrypted in (False, True)
     ]
-    runs[0] = runs[0] | {"steps": outcomes | {"copy": "failed: no"}}
+    for index in (0, 3):
+        runs[index] = runs[index] | {"steps": outcomes | {"copy": "failed: no"}}
     page = render(runs)
-    assert f"| {ALL[0].name} | 1 | http path | 1 failed |" in page
-    assert f"| {ALL[1].name} | 1 | http path | {len(STEPS)} of {len(STEPS)} passed |" in page
+    passed = f"{len(STEPS)} of {len(STEPS)} passed"
+    assert f"| {ALL[0].name} | 1 | http path | 1 failed | {passed} |" in page
+    assert f"| {ALL[1].name} | 1 | http path | {passed} | 1 failed |" in page
+    assert f"| {ALL[2].name} | 1 | http path | {passed} | {passed} |" in page
 
 
 def test_every_store_of_the_tests_has_its_section() -> None:

@@ -10,7 +10,7 @@ import tempfile
 import awscli
 from awscli.clidriver import main
 
-from tests.journeys.clients.journey import BODY, LARGE, MANY, ODD_KEYS, holds, same, target, walk
+from tests.journeys.clients.journey import BODY, LARGE, MANY, ODD_KEYS, SYNCED, holds, same, target, walk
 
 CONFIG = """\
 [default]
@@ -130,8 +130,8 @@ class AwsCli:
         same(self.s3("cp", self.at("strict/allowed"), "-").encode(), BODY)
 
     def sync(self):
-        folder = str(self.to.path / "odds")
-        same(self.s3("sync", folder, self.at("synced/")).count("upload:"), len(ODD_KEYS))
+        folder = self.to.tree()
+        same(self.s3("sync", folder, self.at("synced/")).count("upload:"), SYNCED)
         same(self.s3("sync", folder, self.at("synced/")), "")
 
     def delete(self):

@@ -13,7 +13,7 @@ from tests.journeys.clients.site import Site, documented_protection, site
 @pytest.fixture(scope="session")
 def moto_site(moto_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """moto with both proxies."""
-    with site(tmp_path_factory.mktemp("moto-site"), "moto", moto_store) as made:
+    with site(tmp_path_factory.mktemp("moto-site"), "moto", moto_store, encrypted=True) as made:
         yield made
 
 

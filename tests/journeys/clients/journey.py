@@ -49,6 +49,9 @@ ODD_KEYS = (
     "odd/a=b&c;d@e,f.txt",
     "odd/日本/%41.txt",
 )
+YESTERYEAR = 1_750_000_000
+SYNCED = len(ODD_KEYS) + 1
+"""How many files are in the folder that is synchronised."""
 DOMAIN = "s3.localhost"
 """The base domain of virtual-host style. TLS knows no wildcards right under a top-level name."""
 
@@ -99,6 +102,13 @@ class Target:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return str(path)
+
+    def tree(self) -> str:
+        """Write a folder to synchronise, one of its files large enough for parts; return its path."""
+        for name, content in {"large": LARGE, **{key: key.encode() for key in ODD_KEYS}}.items():
+            # Stores tell whole seconds: a file of this one may seem to be younger than its upload.
+            os.utime(self.file(f"tree/{name}", content), (YESTERYEAR, YESTERYEAR))
+        return str(self.path / "tree")
 
     def fetch(self, url: str, method: str = "GET", body: bytes | None = None) -> bytes:
         """Use a presigned URL as anybody could who was given it."""

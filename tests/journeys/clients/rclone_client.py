@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.journeys.clients.journey import BODY, LARGE, MANY, ODD_KEYS, UNICODE, holds, run, same, target, walk
+from tests.journeys.clients.journey import BODY, LARGE, MANY, ODD_KEYS, SYNCED, UNICODE, holds, run, same, target, walk
 
 
 class Rclone:
@@ -98,11 +98,12 @@ class Rclone:
         same(self.body("strict/allowed"), BODY)
 
     def sync(self):
-        for moved in (len(ODD_KEYS), 0):
-            words = ["sync", "-v", f"{self.to.folder}/odds", self.at("synced")]
+        folder = self.to.tree()
+        for moved in (SYNCED, 0):
+            words = ["sync", "-v", folder, self.at("synced")]
             said = run(["sh", "-c", 'exec "$@" 2>&1', "rclone", *self.command, *words]).decode()
             same(said.count("Copied (new)"), moved)
-        self.s3("check", f"{self.to.folder}/odds", self.at("synced"))
+        self.s3("check", folder, self.at("synced"))
 
     def delete(self):
         self.s3("deletefile", self.at("plain"))

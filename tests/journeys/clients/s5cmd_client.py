@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.journeys.clients.journey import BODY, LARGE, MANY, ODD_KEYS, UNICODE, holds, run, same, target, walk
+from tests.journeys.clients.journey import BODY, LARGE, MANY, ODD_KEYS, SYNCED, UNICODE, holds, run, same, target, walk
 
 
 class S5cmd:
@@ -94,8 +94,9 @@ class S5cmd:
         same(self.body("strict/allowed"), BODY)
 
     def sync(self):
-        for uploads in (len(ODD_KEYS), 0):
-            said = self.s3("sync", f"{self.to.folder}/odds/", self.at("synced/"))
+        folder = self.to.tree()
+        for uploads in (SYNCED, 0):
+            said = self.s3("sync", f"{folder}/", self.at("synced/"))
             same(said.count("cp "), uploads)
 
     def delete(self):

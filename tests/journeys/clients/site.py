@@ -5,6 +5,7 @@ Shared by the journeys of clients from a Python index and of those from Debian a
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -26,7 +27,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.conftest import Store
 from tests.journeys.clients.catalogue import ROOT, Client, environment_of
-from tests.journeys.clients.journey import DOMAIN, MANY, Target
+from tests.journeys.clients.journey import BODY, DOMAIN, LARGE, MANY, SYNCED, Target
+from tests.journeys.clients.secrecy import plaintexts
 from tests.serving import Served, serving
 
 RESULTS = ROOT / "build" / "clients"
@@ -49,10 +51,33 @@ Statement:
 """
 
 
+ENCRYPTED = "encrypted"
+"""What the names of buckets begin with that the proxies encrypt."""
+
+ENCRYPTION = f"""\
+keys: {{journeys: {{type: aes, material: {base64.b64encode(bytes(range(32))).decode()}}}}}
+state_secret: [state-secret-of-more-than-thirty-two-bytes]
+buckets:
+  "{ENCRYPTED}-*": {{encryption: {{mode: envelope, key: journeys}}}}
+"""
+
+
 def policy(demand: str, protection: str) -> str:
     """Return the policy of these journeys: what uploads under strict/ must carry, and what the store must not get."""
     key, _, value = DEMANDS[demand].rpartition(": ")
     return POLICY.format(key=key, value=value) + indent(protection, "  ")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a client goes: `http` or `https`, `path` or `virtual`, to a bucket that is encrypted or not."""
+
+    transport: str
+    style: str
+    encrypted: bool = False
+
+    def __str__(self) -> str:
+        return "-".join([self.transport, self.style, *[ENCRYPTED] * self.encrypted])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +91,18 @@ class Site:
     authority: Path
     listed: str
 
-    def target(self, transport: str, style: str, bucket: str, folder: Path) -> Target:
+    def target(self, way: Way, bucket: str, folder: Path) -> Target:
         """Return what a driver is told."""
-        served = self.proxies[transport]
+        served = self.proxies[way.transport]
         return Target(
-            transport,
+            way.transport,
             int(served.endpoint.rpartition(":")[2]),
-            style,
+            way.style,
             served.access_key_id,
             served.secret_access_key,
             served.region,
             bucket,
-            self.listed,
+            f"{ENCRYPTED}-{self.listed}" if way.encrypted else self.listed,
             self.demand,
             str(self.authority),
             str(folder),
@@ -94,20 +119,28 @@ def site(
     demand: str = "encryption",
     payload: str = "checksums",
     protection: str = "",
+    encrypted: bool = False,
 ) -> Iterator[Site]:
-    """Run both proxies in front of `store`, which gets a bucket that takes more than one page to list."""
+    """Run both proxies in front of `store`, which gets a bucket that takes more than one page to list.
+
+    With `encrypted` there is an encrypted one of that kind as well.
+    """
     authority, cert, key = certificates(folder)
     listeners = {"http": "", "https": f", tls: {{cert: {cert}, key: {key}}}"}
     listed = f"listed-{os.getpid()}"
-    _fill(store, listed)
+    _fill(client_of(store), listed)
     with ExitStack() as stack:
         proxies = {}
         for transport, tls in listeners.items():
             place = folder / transport
             place.mkdir()
             listen = f", domains: [{DOMAIN}]{tls}"
-            started = serving(place, store, policy(demand, protection), payload=payload, listen=listen)
+            started = serving(
+                place, store, policy(demand, protection), payload=payload, listen=listen, extra=ENCRYPTION
+            )
             proxies[transport] = stack.enter_context(started)
+        if encrypted:
+            _fill(client_of(proxies["http"]), f"{ENCRYPTED}-{listed}")
         yield Site(name, store, proxies, demand, authority, listed)
 
 
@@ -119,14 +152,14 @@ def documented_protection() -> str:
     )
 
 
-def direct(store: Store) -> Any:
-    """Return a client that talks to the store itself, to prepare it and to look at what is left."""
+def client_of(place: Store | Served) -> Any:
+    """Return a client that talks to the store itself, to prepare it and to look at what is left, or to a proxy."""
     return boto3.client(
         "s3",
-        endpoint_url=store.endpoint,
-        aws_access_key_id=store.access_key_id,
-        aws_secret_access_key=store.secret_access_key,
-        region_name=store.region,
+        endpoint_url=place.endpoint,
+        aws_access_key_id=place.access_key_id,
+        aws_secret_access_key=place.secret_access_key,
+        region_name=place.region,
         config=Config(
             s3={"addressing_style": "path"},
             max_pool_connections=8,
@@ -136,35 +169,36 @@ def direct(store: Store) -> Any:
     )
 
 
-def _fill(store: Store, bucket: str) -> None:
-    s3 = direct(store)
+def _fill(s3: Any, bucket: str) -> None:
     s3.create_bucket(Bucket=bucket)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: s3.put_object(Bucket=bucket, Key=f"many/{n:04}", Body=b"x"), range(MANY)))
     s3.close()
 
 
-def bucket_of(client: Client, way: tuple[str, str]) -> str:
+def bucket_of(client: Client, way: Way) -> str:
     """Return the name of the bucket that a client works in."""
-    return f"{client.slug}-{'-'.join(way)}-{os.getpid()}"
+    return f"{ENCRYPTED + '-' if way.encrypted else ''}{client.slug}-{way.transport}-{way.style}-{os.getpid()}"
 
 
 def journey(
     client: Client,
     place: Site,
-    way: tuple[str, str],
+    way: Way,
     folder: Path,
     *,
     gaps: Collection[str] = (),
     wrap: Callable[[list[str]], list[str]] = list,
 ) -> None:
-    """Let a client take its journey over `way` (transport and style), and look at what is left on the store.
+    """Let a client take its journey, and look at what is left on the store.
 
     `gaps` are the steps that fail because the store cannot do them.
     """
     bucket = bucket_of(client, way)
-    store = direct(place.store)
+    store = client_of(place.store)
     store.create_bucket(Bucket=bucket)
+    if way.encrypted:  # what is deleted on the way stays to be looked at
+        store.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     outcomes = _take(client, place, way, bucket, folder, wrap)
     failed = {step: said for step, said in outcomes.items() if said.startswith("failed")}
     assert failed.keys() == set(gaps), failed
@@ -172,17 +206,33 @@ def journey(
     assert client.leaves or left == [], "all was deleted, or never came"
     if place.name != "rclone":  # cannot list them
         assert store.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    served = place.proxies[way.transport]
+    if way.encrypted:
+        shown = client_of(served)
+        texts = plaintexts(store, shown, bucket)
+        assert {BODY, LARGE} <= texts or client.leaves
+        shown.close()
     store.close()
-    denied_key = f"arn:aws:s3:::{bucket}/strict/denied"
-    log = [json.loads(line) for line in place.proxies[way[0]].decisions.read_text().splitlines()]
-    denied = [each for each in log if denied_key in str(each["resources"])]
+    _look_into_log(served.decisions, f"arn:aws:s3:::{bucket}", synced=outcomes.get("sync") == "passed")
+
+
+def _look_into_log(decisions: Path, bucket: str, *, synced: bool) -> None:
+    """Prove that the upload was denied which had to be, and that a second synchronisation uploaded nothing."""
+    log = [json.loads(line) for line in decisions.read_text().splitlines()]
+    denied = [each for each in log if f"{bucket}/strict/denied" in str(each["resources"])]
     assert next(each["decision"] for each in denied if "s3:PutObject" in each["actions"]) == "explicit_deny"
+    uploads = [
+        each["resources"]
+        for each in log
+        if each["operation"] in ("PutObject", "CreateMultipartUpload") and f"{bucket}/synced/" in str(each["resources"])
+    ]
+    assert len(uploads) == SYNCED * synced, uploads
 
 
 def _take(
     client: Client,
     place: Site,
-    way: tuple[str, str],
+    way: Way,
     bucket: str,
     folder: Path,
     wrap: Callable[[list[str]], list[str]],
@@ -192,13 +242,13 @@ def _take(
     What it writes goes to its own folder, which is its home as well: no configuration of the user's is read.
     """
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"}
-    environ |= environment_of(way[1]) | {"JOURNEY": json.dumps(asdict(place.target(*way, bucket, folder)))}
+    environ |= environment_of(way.style) | {"JOURNEY": json.dumps(asdict(place.target(way, bucket, folder)))}
     done = subprocess.run(wrap(client.command), env=environ, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr[-4000:]
     told = json.loads(done.stdout)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    kept = {"client": client.name, "store": place.name, "transport": way[0], "style": way[1]} | told
-    file = RESULTS / f"{client.slug}-{place.name}-{'-'.join(way)}.json"
+    kept = {"client": client.name, "store": place.name, **asdict(way)} | told
+    file = RESULTS / f"{client.slug}-{place.name}-{way}.json"
     file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     steps: dict[str, str] = told["steps"]
     return {
