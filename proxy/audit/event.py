@@ -22,7 +22,7 @@ class KeyUse:
     action: str
     """`kms:Decrypt`, `kms:GenerateDataKey`, `kms:ReEncryptFrom`, `kms:ReEncryptTo`."""
     key: str
-    """The key's ARN."""
+    """The key's ARN; `sse-c` for whatever key a client brought."""
     outcome: Outcome
     operation: str
     """The S3 operation, or the command, on whose behalf."""

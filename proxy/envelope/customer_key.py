@@ -32,7 +32,8 @@ OF_OBJECT = "x-amz-server-side-encryption-customer-"
 """How the fields begin that are about the object that a request reads or writes."""
 OF_SOURCE = "x-amz-copy-source-server-side-encryption-customer-"
 """How those begin that are about the source of a copy."""
-FIELDS = frozenset(f"{prefix}{part}" for prefix in (OF_OBJECT, OF_SOURCE) for part in ("algorithm", "key", "key-md5"))
+OWN_FIELDS = frozenset(f"{OF_OBJECT}{part}" for part in ("algorithm", "key", "key-md5"))
+FIELDS = OWN_FIELDS | frozenset(f"{OF_SOURCE}{part}" for part in ("algorithm", "key", "key-md5"))
 
 _ALGORITHM = "AES256"
 _DEMAND = "Requests specifying Server Side Encryption with Customer provided keys must provide"

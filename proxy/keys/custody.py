@@ -7,13 +7,14 @@ one that a request names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from proxy.config import BucketEncryption
 from proxy.envelope.context import Context
+from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import Edk
-from proxy.errors import IntegrityError
+from proxy.errors import IntegrityError, S3Error
 from proxy.keys.kek import BucketKeks, Kek, kek_id
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import KeyChoice
@@ -47,12 +48,15 @@ class Custody:
             return await self._keks.wrap(bucket, choice.key, encryption.kek, data_key, context)
         return await choice.key.wrap(data_key, context)
 
-    async def holders(self, bucket: str, encryption: BucketEncryption, edks: Iterable[Edk]) -> tuple[Holder, ...]:
+    async def holders(self, bucket: str, encryption: BucketEncryption, edks: Sequence[Edk]) -> tuple[Holder, ...]:
         """Return the keys here that `edks` name, in their order; at least one.
 
-        Raises `S3Error` when a bucket key's service is down or its key disabled, `IntegrityError` key when
-        no key here is named, kek when the bucket key is gone or does not open.
+        Raises `S3Error` when a bucket key's service is down or its key disabled, and for what only its client
+        can open; `IntegrityError` key when no key here is named, kek when the bucket key is gone or does not open.
         """
+        if customer_edk(edks) is not None:
+            message = "The object is encrypted with a key of its client (SSE-C), which is not kept here."
+            raise S3Error("InvalidRequest", message)
         ring = self._ring()
         found = []
         for edk in edks:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from proxy.access.kms import KEY_ID_HEADER
+from proxy.envelope.customer_key import NAME, OWN_FIELDS
 from proxy.envelope.state import StateSeal
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest, Step
@@ -210,6 +211,8 @@ def proxy_keys(rules: Rules, request: S3Request) -> Mapping[str, str]:
         return _PLAIN
     if operation.name in CONTINUES:
         return _SEALED
+    if not request.headers.names().isdisjoint(OWN_FIELDS):
+        return {**_SEALED, "s3w:envelopekeyid": NAME}
     named = request.headers.get(KEY_ID_HEADER)
     key = rules.config.keys.get(rules.config.bucket(bucket).encryption.key or "")
     arn = rules.access.kms.key_arn(named) if named is not None else key.arn if key is not None else ""

@@ -19,7 +19,9 @@ sdk = pytest.importorskip("aws_encryption_sdk")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def opened(message: bytes, name: str, key: bytes, context: dict[str, str] | None = None) -> bytes:
+def opened(
+    message: bytes, name: str, key: bytes, context: dict[str, str] | None = None, namespace: str = "s3w"
+) -> bytes:
     from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
     from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
     from aws_cryptographic_material_providers.mpl.models import AesWrappingAlg, CreateRawAesKeyringInput
@@ -29,7 +31,7 @@ def opened(message: bytes, name: str, key: bytes, context: dict[str, str] | None
         providers = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
         keyring: Any = providers.create_raw_aes_keyring(
             input=CreateRawAesKeyringInput(
-                key_namespace="s3w",
+                key_namespace=namespace,
                 key_name=name,
                 wrapping_key=key,
                 wrapping_alg=AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
