@@ -60,7 +60,7 @@ bench: $(VENV)/stamp-test
 soak: $(VENV)/stamp-test
 	$(BIN)/python bench/soak.py $(MINUTES)
 
-.venv-clients: $(CLIENTS)/stamp-tools $(CLIENTS)/stamp-s3fs
+.venv-clients: $(CLIENTS)/stamp-tools $(CLIENTS)/stamp-s3fs $(CLIENTS)/stamp-s3ec
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .rgw

@@ -22,21 +22,25 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from proxy.envelope.context import EMPTY, Context
 from proxy.envelope.frames import Buffer
-from proxy.envelope.keyring import KEY_SIZE, NONCE_SIZE, TAG_SIZE
+from proxy.envelope.keyring import KEY_SIZE, NONCE_SIZE, TAG_SIZE, Edk
 from proxy.envelope.metadata import decode_value
 from proxy.errors import IntegrityError
 
 MAX_OBJECT = 64 * 2**20
 """What is held in memory at most until the one tag of an object can be checked."""
 
+KMS_WRAP = "kms+context"
+"""How KMS wraps data keys of the client: under the encryption context that the object names."""
+
 _KEY_V1, _KEY_V2, _KEY_V3 = "x-amz-key", "x-amz-key-v2", "x-amz-3"
+_COMMITTED_V3 = frozenset({"x-amz-c", "x-amz-d", "x-amz-i"})
 _GCM_V2 = "AES/GCM/NoPadding"
 _GCM_V3 = "115"
 _SUITE_V3 = b"\x00\x73"
 _ID_SIZE = 28
 _NONCE_V3 = b"\x01" * NONCE_SIZE
 _ALGORITHM_PAIR = "aws:x-amz-cek-alg"
-_WRAPS_V3: Mapping[str, str] = MappingProxyType({"02": "AES/GCM", "12": "kms+context", "22": "RSA-OAEP-SHA1"})
+_WRAPS_V3: Mapping[str, str] = MappingProxyType({"02": "AES/GCM", "12": KMS_WRAP, "22": "RSA-OAEP-SHA1"})
 # The client's own choice; SHA-1 within OAEP is not known to be weak.
 _OAEP_SHA1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
 
@@ -59,8 +63,16 @@ class ClientObject:
 
 
 def is_client_encrypted(metadata: Mapping[str, str]) -> bool:
-    """Tell whether user metadata (names without `x-amz-meta-`) is that of any S3 Encryption Client."""
-    return _KEY_V1 in metadata or _KEY_V2 in metadata or _KEY_V3 in metadata
+    """Tell whether user metadata (names without `x-amz-meta-`) is that of any S3 Encryption Client.
+
+    A V3 object whose data key lies in an instruction file shows by its commitment. One of V2 shows by nothing.
+    """
+    return _KEY_V1 in metadata or _KEY_V2 in metadata or _KEY_V3 in metadata or metadata.keys() >= _COMMITTED_V3
+
+
+def kms_edk(client_object: ClientObject, key_arn: str) -> Edk:
+    """Return the wrapped key as one of the Encryption SDK's, as if it named a key of KMS: it names none."""
+    return Edk("aws-kms", key_arn.encode(), client_object.wrapped_key)
 
 
 def parse_client_object(metadata: Mapping[str, str]) -> ClientObject | None:
@@ -76,7 +88,7 @@ def parse_client_object(metadata: Mapping[str, str]) -> ClientObject | None:
     if present == [_KEY_V1]:
         raise _refused("the object was encrypted without authentication (S3 Encryption Client V1)")
     client_object = _parse_v2(metadata) if present == [_KEY_V2] else _parse_v3(metadata)
-    if client_object.wrap == "kms+context" and client_object.context.get(_ALGORITHM_PAIR) != (
+    if client_object.wrap == KMS_WRAP and client_object.context.get(_ALGORITHM_PAIR) != (
         client_object.content_algorithm
     ):
         raise _refused("the key was wrapped for another content algorithm")
@@ -165,7 +177,7 @@ def _parse_v3(metadata: Mapping[str, str]) -> ClientObject:
     message_id, commitment = decode_value(_need(metadata, "x-amz-i")), decode_value(_need(metadata, "x-amz-d"))
     if len(message_id) != _ID_SIZE or len(commitment) != _ID_SIZE:
         raise _refused("message id or commitment has another length")
-    context = _pairs(metadata.get("x-amz-t" if wrap == "kms+context" else "x-amz-m"))
+    context = _pairs(metadata.get("x-amz-t" if wrap == KMS_WRAP else "x-amz-m"))
     wrapped = decode_value(_need(metadata, _KEY_V3))
     return ClientObject(3, wrap, wrapped, context, algorithm, _NONCE_V3, message_id, commitment)
 

@@ -15,6 +15,7 @@ from proxy.access.key_questions import KeyAction, decide_key, key_question
 from proxy.access.questions import Question
 from proxy.access.verdict import Answered, Denied
 from proxy.audit.event import KeyUse, Outcome
+from proxy.config import AwsKms
 from proxy.config.keys import KeyVersion, aes_material, rsa_private
 from proxy.envelope.buffers import Buffers
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
@@ -22,7 +23,7 @@ from proxy.envelope.context import Context, object_arn
 from proxy.envelope.customer_key import NAME, customer_edk
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
-from proxy.envelope.s3ec import ClientObject, unwrap_with_aes, unwrap_with_rsa
+from proxy.envelope.s3ec import KMS_WRAP, ClientObject, kms_edk, unwrap_with_aes, unwrap_with_rsa
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody, Holder
 from proxy.keys.ring import KeyRing, MasterKey
@@ -103,7 +104,7 @@ class Use:
             exchange.http.headers.get("User-Agent"),
             error,
             self.kek,
-            self.context,
+            dict(self.context),
         )
 
 
@@ -193,8 +194,10 @@ class Capsules:
     async def unwrap_client_object(self, exchange: Exchange, place: Place, client_object: ClientObject) -> bytes:
         """Return the data key of an object of the S3 Encryption Client, which does not say whose key wrapped it.
 
-        Every local key that could be it is tried; raises `S3Error`, or `IntegrityError` s3ec when none opens it.
+        Every key that could be it is tried; raises `S3Error`, or `IntegrityError` s3ec when none opens it.
         """
+        if client_object.wrap == KMS_WRAP:
+            return await self._unwrap_with_kms(exchange, place, client_object)
         for key in self._ring():
             for version in exchange.rules.config.keys[key.name].versions:
                 try:
@@ -207,6 +210,27 @@ class Capsules:
                     await self._used(exchange, use, _nothing())
                     return data_key
         raise IntegrityError("s3ec", "no local key opens the object of the S3 Encryption Client")
+
+    async def _unwrap_with_kms(self, exchange: Exchange, place: Place, client_object: ClientObject) -> bytes:
+        """Ask each key of KMS in turn: KMS tells nobody whose a wrapped key is, but refuses those of other keys."""
+        failure: S3Error | None = None
+        for key in self._ring():
+            backend = exchange.rules.config.keys[key.name].backend
+            if not isinstance(backend, AwsKms):
+                continue
+            use = Use("kms:Decrypt", key, place, client_object.context)
+            edk = kms_edk(client_object, backend.key_arn)
+            try:
+                data_key = await self._used(exchange, use, key.unwrap(edk, client_object.context))
+            except S3Error as error:
+                failure = failure or error
+            except IntegrityError:
+                continue
+            else:
+                if data_key is not None:
+                    return data_key
+        # It may have been the one that could not be asked.
+        raise failure or IntegrityError("s3ec", "no key of KMS opens the object of the S3 Encryption Client")
 
     async def permit(self, exchange: Exchange, place: Place, capsule: Capsule, edk_key: MasterKey) -> None:
         """Ask again whether a key may be used whose secrets are still in memory; raises `S3Error`."""
