@@ -147,6 +147,16 @@ def parse_foreign_header(raw: bytes) -> ForeignHeader:
     )  # fmt: skip
 
 
+def open_foreign_header(header: ForeignHeader, data_key: bytes, required: Context = EMPTY) -> AESGCM:
+    """Verify a header and return what opens its body; raises `IntegrityError` header."""
+    aead = AESGCM(_message_key(header, data_key))
+    try:
+        aead.decrypt(header.nonce, header.tag, header.authenticated + serialise_context(required))
+    except InvalidTag:
+        raise IntegrityError("header", "the header does not verify") from None
+    return aead
+
+
 class ForeignOpener:
     """Turns the body of a foreign message into verified plaintext. Same contract as `FrameOpener`."""
 
@@ -155,15 +165,16 @@ class ForeignOpener:
     def __init__(self, header: ForeignHeader, data_key: bytes, required: Context = EMPTY) -> None:
         """Verify the header; raises `IntegrityError` header."""
         self._header = header
-        self._aead = AESGCM(_message_key(header, data_key))
-        try:
-            self._aead.decrypt(header.nonce, header.tag, header.authenticated + serialise_context(required))
-        except InvalidTag:
-            raise IntegrityError("header", "the header does not verify") from None
+        self._aead = open_foreign_header(header, data_key, required)
         self._signature = _Signature(header, header.suite.signing) if header.suite.signing else None
         self._pending = bytearray()
         self._next = 1
         self._done = False
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames were verified."""
+        return self._next - 1
 
     def feed(self, stored: Buffer) -> bytes:
         """Take more bytes of the body (what follows the header); return the plaintext they verify."""

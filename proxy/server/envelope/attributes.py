@@ -19,8 +19,8 @@ from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import refuse_idle_key
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
+from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.envelope.reading import Reader
-from proxy.server.envelope.unmarked import admit_plain
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
 from proxy.server.relay import answer_fields, reply_document

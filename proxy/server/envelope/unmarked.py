@@ -7,24 +7,23 @@ bucket says that it holds such objects (`read_plaintext`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from aiohttp import web
 
-from proxy.envelope.context import ARN_NAME
-from proxy.envelope.foreign import ForeignOpener, looks_foreign, parse_foreign_header
-from proxy.envelope.frames import Buffer
+from proxy.envelope.foreign import looks_foreign
 from proxy.envelope.keyring import TAG_SIZE
 from proxy.envelope.message import MAX_HEADER
-from proxy.envelope.s3ec import MAX_OBJECT, ClientObjectOpener, is_client_encrypted, parse_client_object
+from proxy.envelope.s3ec import ClientObjectOpener, is_client_encrypted, parse_client_object
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import Step
+from proxy.s3.etags import quote_etag
 from proxy.s3.headers import Headers
 from proxy.s3.ranges import ByteRange
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import stored_fields
-from proxy.server.envelope.keys import Capsules, Fields, Place
+from proxy.server.envelope.keys import Capsules, Place
+from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
+from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.exchange import Exchange
 from proxy.server.relay import answer_fields, begin, relay
 from proxy.server.store import Store
@@ -39,6 +38,7 @@ class UnmarkedReader:
     def __init__(self, store: Store, capsules: Capsules) -> None:
         self._store = store
         self._capsules = capsules
+        self._messages = MessageReader(capsules, self._ask)
 
     async def head(self, exchange: Exchange, place: Place, answer: UpstreamAnswer, found: Found) -> web.StreamResponse:
         """Answer HeadObject; the size of a message that was not opened is that of its stored bytes."""
@@ -60,9 +60,13 @@ class UnmarkedReader:
         # What it is shows at its beginning, or in its metadata.
         probe = await self._ask(asking, ByteRange(0, MAX_HEADER - 1))
         try:
-            start, seen = await _start(probe), conceal(probe)
+            start, seen = await read_start(probe, MAX_HEADER), conceal(probe)
         finally:
             probe.close()
+        if looks_foreign(start[:4]) and not is_client_encrypted(seen.metadata):
+            answered = await self._messages.frames(asking, wanted, start, seen)
+            if answered is not None:
+                return answered
         if is_client_encrypted(seen.metadata) or looks_foreign(start[:4]):
             whole = await self._ask(asking, None)
             try:
@@ -79,9 +83,9 @@ class UnmarkedReader:
             raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
         if is_client_encrypted(found.metadata):
             return await self._client_object(asking, wanted, answer, found)
-        start = await _start(answer)
+        start = await read_start(answer, MAX_HEADER)
         if looks_foreign(start[:4]):
-            return await self._message(asking, wanted, answer, start)
+            return await self._messages.whole(asking, wanted, answer, start, found)
         admit_plain(asking.exchange, asking.place)
         exchange = asking.exchange
         exchange.answered(answer.status, answer.headers)
@@ -89,37 +93,6 @@ class UnmarkedReader:
         await exchange.reply.write(start)
         while data := await answer.read():
             await exchange.reply.write(data)
-        return await exchange.reply.finish()
-
-    async def _message(
-        self, asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, start: bytes
-    ) -> web.StreamResponse:
-        """Open a whole Encryption SDK message."""
-        exchange, place = asking.exchange, asking.place
-        header = parse_foreign_header(start)
-        if header.context.get(ARN_NAME) != place.arn:
-            admit_plain(exchange, place)
-        data_key = await self._capsules.unwrap(exchange, place, header.edks, header.context)
-        opener = ForeignOpener(header, data_key)
-        plaintext = _opened(opener, start[len(header.raw) :], answer)
-        exchange.answered(answer.status, answer.headers)
-        held: list[Buffer] = []
-        size = 0
-        # Nothing outside of a message tells its length, so what fits in memory is opened whole.
-        async for piece in plaintext:
-            held.append(piece)
-            size += len(piece)
-            if size > MAX_OBJECT:
-                break
-        else:
-            return await _send(asking, wanted, answer, b"".join(held))
-        if wanted is not None:
-            raise S3Error("NotImplemented", "Ranges of messages of this size are not served.", {"Header": "Range"})
-        begin(exchange, 200, answer_fields(exchange, answer), None)
-        for piece in held:
-            await exchange.reply.write(piece)
-        async for piece in plaintext:
-            await exchange.reply.write(piece)
         return await exchange.reply.finish()
 
     async def _client_object(
@@ -138,7 +111,7 @@ class UnmarkedReader:
         plaintext = opener.finish()
         _hide_client_fields(answer)
         exchange.answered(answer.status, answer.headers)
-        return await _send(asking, wanted, answer, plaintext)
+        return await send_held(asking, wanted, answer, plaintext)
 
     async def _range(self, asking: Asking, wanted: ByteRange) -> web.StreamResponse:
         """Pass on a range of an object that is stored plain."""
@@ -158,53 +131,16 @@ class UnmarkedReader:
         finally:
             answer.close()
 
-    async def _ask(self, asking: Asking, wanted: ByteRange | None) -> UpstreamAnswer:
+    async def _ask(self, asking: Asking, wanted: ByteRange | None, etag: str = "") -> UpstreamAnswer:
         request = asking.authorized.request
         fields = stored_fields(request.headers)
         if wanted is not None:
             fields["range"] = str(wanted)
+        if etag:
+            fields["if-match"] = quote_etag(etag)
         step = Step("GET", asking.place.bucket, asking.place.key, tuple(request.parameters.items()), fields)
         prepared = self._store.forwarder.prepare_step(asking.authorized, step, asking.exchange.time)
         return await self._store.send(prepared)
-
-
-def admit_plain(exchange: Exchange, place: Place) -> None:
-    """Raise `IntegrityError` unmarked unless the bucket serves objects that are not encrypted by this proxy."""
-    if not exchange.rules.config.bucket(place.bucket).encryption.read_plaintext:
-        raise IntegrityError("unmarked", "the object is not encrypted, as its bucket demands")
-
-
-async def _start(answer: UpstreamAnswer) -> bytes:
-    """Read as much of a body as the header of a message may take."""
-    start = b""
-    while len(start) < MAX_HEADER and (data := await answer.read()):
-        start += data
-    return start
-
-
-async def _opened(opener: ForeignOpener, start: bytes, answer: UpstreamAnswer) -> AsyncIterator[Buffer]:
-    if piece := opener.feed(start):
-        yield piece
-    while data := await answer.read():
-        if piece := opener.feed(data):
-            yield piece
-    opener.finish()
-
-
-async def _send(
-    asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, plaintext: bytes
-) -> web.StreamResponse:
-    """Answer with plaintext that is held whole, or with a range of it."""
-    exchange, size = asking.exchange, len(plaintext)
-    fields: Fields = answer_fields(exchange, answer)
-    status = 200
-    if wanted is not None:
-        first, last = wanted.resolve(size)
-        status, plaintext = 206, plaintext[first : last + 1]
-        fields.append(("Content-Range", f"bytes {first}-{last}/{size}"))
-    begin(exchange, status, fields, len(plaintext))
-    await exchange.reply.write(plaintext)
-    return await exchange.reply.finish()
 
 
 def _hide_client_fields(answer: UpstreamAnswer) -> None:
