@@ -84,7 +84,10 @@ class S3Listener(web.Server):
         protocol = http.protocol
         if not isinstance(protocol, S3Connection):
             raise TypeError("a request from another server's connection")
-        return await self._answer(http, protocol.connection)
+        try:
+            return await self._answer(http, protocol.connection)
+        finally:
+            protocol.answered += 1
 
     def __call__(self) -> RequestHandler:
         return S3Connection(self, loop=self._loop, **self._kwargs)
@@ -119,6 +122,8 @@ class S3Connection(RequestHandler):
         """Bytes of a head whose end has not come."""
         self._body: StreamReader = EMPTY_PAYLOAD
         """The body of the last request whose head has come."""
+        self.answered = 0
+        """How many of its requests have had their answer."""
         self.connection = Connection("", secure=False)
         self.given_up = ""
         """Why the connection was broken off, if it was."""
@@ -146,13 +151,21 @@ class S3Connection(RequestHandler):
             return
         super().connection_made(transport)
 
-    def eof_received(self) -> None:
-        """Take a client that will send nothing more for one that has left, if it is being answered.
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio keeps the other direction open when told so
+        """Tell a client that ends in mid-upload so, and take one that is being answered for gone.
 
-        Closing in peace would wait for it to read what is written already, and hold the store meanwhile.
+        Closing in peace would wait for the latter to read what is written already, and hold the store meanwhile.
+        TLS cannot end in one direction only.
         """
-        if self._request_in_progress and self.transport is not None:
+        if self.transport is None:
+            return False
+        if self._request_count > self.answered and not self._body.is_eof() and not self.connection.secure:
+            self._lingering_time = 0  # for what will never come
+            self._body.set_exception(EOFError("the client ended the connection before the body"))
+            return True
+        if self._request_in_progress:
             self.transport.abort()
+        return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection, unless it was refused at once."""

@@ -153,7 +153,32 @@ def test_a_client_that_vanishes_while_it_sends_leaves_no_object(arena: Arena, st
     assert until(lambda: arena.in_flight() == 0)
     assert not any(seen.whole for seen in arena.requests)
     if stage not in ("before a byte", "within the request line", "within the head"):
-        assert arena.decided(operation="PutObject", status=499)
+        assert arena.decided(operation="PutObject", status=499 if way == "reset" else 400)
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 21])
+def test_a_client_that_half_closes_in_mid_upload_is_told_that_its_body_is_incomplete(arena: Arena, size: int) -> None:
+    with arena.client() as client:
+        client.send(arena.signed(Wire("PUT", "/bucket/key", body=bytes(size)))[: -size // 2])
+        client.half_close()
+        heard = client.hear(None, seconds=5)
+    assert heard.closed
+    assert (heard.answer.status, heard.answer.code) == (400, "IncompleteBody")
+    line = arena.decision(heard.answer)
+    assert (line["operation"], line["error"]) == ("PutObject", "IncompleteBody")
+    assert "ended the connection" in line["detail"]
+    assert until(lambda: arena.in_flight() == 0)
+    assert not any(seen.whole for seen in arena.requests)
+    assert "Traceback" not in arena.walk.log()
+
+
+def test_a_client_that_half_closes_after_a_refused_upload_still_gets_the_refusal(arena: Arena) -> None:
+    with arena.client() as client:
+        client.send(b"PUT /closed/key HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nabc")
+        assert client.hear().answer.status == 403
+        client.half_close()
+        assert client.is_closed(5)
+    assert "Traceback" not in arena.walk.log()
 
 
 @pytest.mark.parametrize("way", ["close", "reset", "half close"])
