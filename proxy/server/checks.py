@@ -1,7 +1,7 @@
 """What new policies must pass before they come into force: no errors of lint, and all their tests.
 
 They have been read and compiled already. Tests are those in the configured folders, and those beside
-configured files.
+configured files, of keys too.
 """
 
 from __future__ import annotations
@@ -38,4 +38,5 @@ def check_policies(rules: Rules) -> int:
 def _paths(rules: Rules) -> tuple[Path, ...]:
     config = rules.config
     named = [*config.policies, *(path for identity in config.identities for path in identity.policies)]
+    named += [key.policy for key in config.keys.values() if key.policy is not None]
     return tuple(dict.fromkeys(named))

@@ -66,6 +66,24 @@ def test_a_test_beside_an_identity_s_policy_counts_as_well(folder: Path) -> None
         check(folder)
 
 
+def test_tests_beside_a_key_s_policy_count_as_well(folder: Path) -> None:
+    material = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    (folder / "config.yaml").write_text(
+        f"{CONFIG}keys: {{hr: {{type: aes, material: {material}, policy: hr-key.yaml}}}}\n"
+    )
+    (folder / "hr-key.yaml").write_text(
+        'Version: "2012-10-17"\nStatement: {Sid: Hr, Effect: Allow, Action: "kms:Decrypt", Resource: "*", '
+        'Principal: {AWS: "arn:aws:iam::123456789012:role/hr"}}\n'
+    )
+    test = "tests: [{principal: 'arn:aws:iam::123456789012:role/%s', action: kms:Decrypt, expect: deny, "
+    test += "resource: 'arn:aws:kms:us-east-1:123456789012:key/hr'}]"
+    (folder / "hr-key.test.yaml").write_text(test % "it")
+    assert check(folder) == 2
+    (folder / "hr-key.test.yaml").write_text(test % "hr")
+    with pytest.raises(ConfigError, match=r"hr-key\.test\.yaml:1:9: error failed-expectation .*got allow by `Hr`"):
+        check(folder)
+
+
 def test_an_error_of_lint_and_a_failed_test_are_told_together(folder: Path) -> None:
     (folder / "buckets" / "hr.yaml").write_text(DENY % "AES-256")
     (folder / "buckets" / "hr.test.yaml").write_text(TEST % "allow")

@@ -99,8 +99,24 @@ def kind_of(read: Document) -> Kind:
         if folder in _FOLDERS:
             return _FOLDERS[folder]
     kind = guess_kind(read)
-    # An action of another service does not make a key's policy of one that names buckets.
-    return "bucket" if kind == "key" and ":s3:::" in read.text else kind
+    # An action of another service does not make a key's policy of one whose resources are buckets. Its conditions
+    # may name objects all the same: those that a key is for.
+    return "bucket" if kind == "key" and _names_buckets(read) else kind
+
+
+def _names_buckets(read: Document) -> bool:
+    data = read.data
+    if isinstance(data, dict) and isinstance(data.get("policy"), dict):
+        data = data["policy"]
+    statements = data.get("Statement") if isinstance(data, dict) else None
+    for each in statements if isinstance(statements, list) else [statements]:
+        resources = (each.get("Resource"), each.get("NotResource")) if isinstance(each, dict) else ()
+        for value in resources:
+            if any(
+                isinstance(text, str) and ":s3:::" in text for text in (value if isinstance(value, list) else [value])
+            ):
+                return True
+    return False
 
 
 def _findings(diagnostics: Iterable[Diagnostic], subject: Subject | None) -> list[Finding]:
