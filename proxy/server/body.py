@@ -65,6 +65,9 @@ class ClientBody:
         self._held = 0
         self._expects_continue = http.headers.get("Expect", "").lower() == "100-continue"
         self._waited = 0.0
+        self._since: float | None = None
+        """Since when the client is waited for, if it is."""
+        self._watch: asyncio.TimerHandle | None = None
         self.received = 0
 
     async def read(self) -> bytes:
@@ -78,16 +81,19 @@ class ClientBody:
         stream = self._http.content
         if stream.at_eof():
             return b""
-        started = monotonic()
+        self._since = started = monotonic()
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(self._idle_seconds, self._look)
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                data = await stream.readany()
+            data = await stream.readany()
         except TimeoutError as error:
             raise S3Error("RequestTimeout", close=True) from error
         except ConnectionError:
             raise
         except Exception as error:
             raise S3Error("IncompleteBody", close=True, detail=str(error)) from error
+        finally:
+            self._since = None
         self.received += len(data)
         # Only what the client makes us wait counts, not what the store does.
         self._waited += monotonic() - started
@@ -111,6 +117,8 @@ class ClientBody:
 
     def release(self) -> None:
         """Say that the request is over, and what was held of it is let go."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._held:
             self._documents.give(self._held)
             self._held = 0
@@ -124,6 +132,17 @@ class ClientBody:
                 del piece
         for piece in machine.finish():
             yield piece
+
+    def _look(self) -> None:
+        """Give up a client that sends nothing: one timer a body, since one a piece would cost more than the piece."""
+        self._watch = None
+        if self._since is None:
+            return
+        left = self._since + self._idle_seconds - monotonic()
+        if left > 0:
+            self._watch = asyncio.get_running_loop().call_later(left, self._look)
+        else:
+            self._http.content.set_exception(TimeoutError())
 
     def _send_continue(self) -> None:
         self._expects_continue = False

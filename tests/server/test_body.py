@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import web
@@ -17,6 +19,7 @@ class Stream:
 
     def __init__(self, *pieces: bytes | Exception | None) -> None:
         self.pieces = list(pieces)
+        self.waiter: asyncio.Future[bytes] | None = None
 
     def at_eof(self) -> bool:
         return not self.pieces
@@ -26,8 +29,13 @@ class Stream:
         if isinstance(piece, Exception):
             raise piece
         if piece is None:
-            await asyncio.sleep(60)
-        return piece or b""
+            self.waiter = asyncio.get_running_loop().create_future()
+            return await self.waiter
+        return piece
+
+    def set_exception(self, error: BaseException) -> None:
+        assert self.waiter is not None
+        self.waiter.set_exception(error)
 
 
 class Http:
@@ -92,6 +100,45 @@ async def test_a_client_that_sends_nothing_is_told_so() -> None:
     with pytest.raises(S3Error, match="RequestTimeout") as caught:
         await Http(b"a", None).body(0.01).read_all(100)
     assert caught.value.close
+
+
+async def test_a_client_is_given_the_whole_idle_time_for_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    timers: list[tuple[float, Callable[[], None]]] = []
+    monkeypatch.setattr("proxy.server.body.monotonic", lambda: now)
+    monkeypatch.setattr(
+        asyncio.get_running_loop(), "call_later", lambda delay, look: timers.append((delay, look)) or Mock()
+    )
+    http = Http(None, None)
+    body = http.body(10)
+    first = asyncio.ensure_future(body.read())
+    await asyncio.sleep(0)
+    now = 9.0
+    http.content.waiter.set_result(b"a" * 100_000)
+    assert len(await first) == 100_000
+    second = asyncio.ensure_future(body.read())
+    await asyncio.sleep(0)
+    now = 10.0
+    (delay, look), *more = timers
+    assert (delay, more) == (10, [])
+    look()
+    delay, look = timers[1]
+    assert delay == 9
+    now = 19.0
+    look()
+    with pytest.raises(S3Error, match="RequestTimeout"):
+        await second
+
+
+async def test_a_client_that_is_not_waited_for_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[Callable[[], None]] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda delay, look: timers.append(look) or Mock())
+    http = Http(b"a", b"b")
+    body = http.body(0)
+    await body.read()
+    timers[0]()
+    assert await body.read() == b"b"
+    assert len(timers) == 2
 
 
 async def test_broken_framing_is_an_incomplete_body() -> None:
