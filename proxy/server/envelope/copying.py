@@ -32,6 +32,7 @@ from proxy.sealing import SealingEncoder, Wire, check_metadata, plan_wire
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
 from proxy.server.envelope.copy_fields import new_object_fields
+from proxy.server.envelope.customer_keys import confirmed
 from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.late import Later, copy_result
 from proxy.server.envelope.part_copies import PartCopies
@@ -129,7 +130,7 @@ class Copier:
         upstream = exchange.rules.config.upstream.payload
         demanded = not LOCK.isdisjoint(fields)
         encoder: Callable[[ChunkSigner | None], SealingEncoder | PlainBody]
-        answered: Fields = []
+        answered: Fields = [] if sealed else confirmed(exchange)
         if sealed:
             wish = capsules.wish(exchange, place, headers)
             answered = wish.answer
@@ -172,7 +173,7 @@ class Copier:
         fields: dict[str, str],
     ) -> web.StreamResponse:
         """Read the source's plaintext and store it anew by parts."""
-        capsules, answered = self._capsules, Fields()
+        capsules, answered = self._capsules, [] if sealed else confirmed(exchange)
         keys: ObjectKeys | None = None
         if sealed:
             wish = capsules.wish(exchange, place, authorized.request.headers)

@@ -21,6 +21,7 @@ from proxy.s3.checksums import Buffer
 from proxy.s3.copy_source import parse_copy_source
 from proxy.sealing import SealingEncoder, check_length, plan_wire
 from proxy.server.envelope.copying import PlainBody, refusal_of
+from proxy.server.envelope.customer_keys import confirmed, for_the_store
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.late import Later, copy_result
 from proxy.server.envelope.reading import part_number
@@ -63,7 +64,7 @@ class PartCopier:
             described = await self._capsules.describe(exchange, upload.place, upload.capsule)
             work = self._sealed(exchange, authorized, upload, source, number, first, last)
         else:
-            described = []
+            described = confirmed(exchange)
             work = self._plain(exchange, authorized, source, first, last)
         return await relay_late(exchange, Later(work, described), lambda document: document)
 
@@ -104,7 +105,8 @@ class PartCopier:
         def make_body(signer: ChunkSigner | None) -> AsyncIterator[Buffer]:
             return self._through(exchange, authorized, source, PlainBody(wire, signer), first, last)
 
-        etag = await self._put(exchange, authorized, dict(wire.headers), wire.payload_hash, make_body)
+        fields = {**for_the_store(authorized.request.headers), **dict(wire.headers)}
+        etag = await self._put(exchange, authorized, fields, wire.payload_hash, make_body)
         return copy_result(etag, exchange.time, "CopyPartResult", quoted=True)
 
     async def _put(

@@ -343,10 +343,23 @@ class CustomerKeyCases:
         assert own.direct.get_object(Bucket=plain, Key="key", **key())["Body"].read() == body
         own.client.copy_object(Bucket=bucket, Key="in", CopySource=f"{plain}/key", **source_key(), **key(OTHER))
         assert own.client.get_object(Bucket=bucket, Key="in", **key(OTHER))["Body"].read() == body
-        own.client.copy_object(Bucket=plain, Key="out", CopySource=f"{bucket}/in", **source_key(OTHER), **key())
+        out = own.client.copy_object(Bucket=plain, Key="out", CopySource=f"{bucket}/in", **source_key(OTHER), **key())
+        assert out["SSECustomerKeyMD5"] == digest()
         assert own.client.get_object(Bucket=plain, Key="out", **key())["Body"].read() == body
         own.client.copy_object(Bucket=plain, Key="open", CopySource=f"{bucket}/in", **source_key(OTHER))
         assert own.direct.get_object(Bucket=plain, Key="open")["Body"].read() == body
+
+    def test_an_upload_that_the_store_encrypts_takes_copied_parts(self, own: Sealed, bucket: str) -> None:
+        plain, body = own.bucket("plain"), os.urandom(MIN_PART)
+        own.client.put_object(Bucket=bucket, Key="source", Body=body, **key(OTHER))
+        upload_id = own.client.create_multipart_upload(Bucket=plain, Key="key", **key())["UploadId"]
+        copied = own.client.upload_part_copy(
+            Bucket=plain, Key="key", UploadId=upload_id, PartNumber=1, CopySource=f"{bucket}/source",
+            **source_key(OTHER), **key(),
+        )  # fmt: skip
+        assert copied["SSECustomerKeyMD5"] == digest()
+        complete(own.client, plain, upload_id, {1: copied["CopyPartResult"]["ETag"]})
+        assert own.client.get_object(Bucket=plain, Key="key", **key())["Body"].read() == body
 
 
 SHA256_OF_TEXT = "mC2ePrmW9VnmM/TRlN7zdh2Qn1o7ZH0ahR/q1nwyydE="
