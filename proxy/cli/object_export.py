@@ -27,7 +27,7 @@ async def _export(config: Path, bucket: str, key: str, version: str, output: Pat
     from proxy.server.envelope.operating import operating
 
     partial = output.with_name(f"{output.name}.part")
-    async with operating(config) as operator:
+    async with operating(config, "object export") as operator:
         with failed(bucket, key) as outcome:
             try:
                 with partial.open("wb") as file:

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _verify(config: Path, bucket: str, key: str, version: str) -> int:
     from proxy.server.envelope.operating import operating
 
-    async with operating(config) as operator:
+    async with operating(config, "object verify") as operator:
         with failed(bucket, key) as outcome:
             size = await operator.verify(await operator.look(bucket, key, version))
             print(_CHECKED.format(bucket=bucket, key=key, size=size))

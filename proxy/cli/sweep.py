@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _sweep(config: Path, bucket: str, dry_run: bool) -> int:
     from proxy.server.envelope.operating import operating
 
-    async with operating(config) as operator:
+    async with operating(config, "sweep") as operator:
         with failed(bucket, "") as outcome:
             sweeper = operator.sweeper
             total = 0

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from proxy.config import BucketEncryption
-from proxy.envelope.context import Context
+from proxy.envelope.context import EMPTY, Context
 from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import Edk
 from proxy.errors import IntegrityError, S3Error
-from proxy.keys.kek import BucketKeks, Kek, kek_id
+from proxy.keys.kek import UNKNOWN, BucketKeks, Kek, MasterUse, Witness, kek_id, unwitnessed
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import KeyChoice
 
@@ -38,19 +38,29 @@ class Custody:
         self._keks = keks
 
     async def wrap(
-        self, choice: KeyChoice, bucket: str, encryption: BucketEncryption, data_key: bytes, context: Context
+        self,
+        choice: KeyChoice,
+        bucket: str,
+        encryption: BucketEncryption,
+        data_key: bytes,
+        context: Context,
+        witness: Witness = unwitnessed,
     ) -> Edk:
         """Wrap the data key of a capsule for an object bound to `bucket`.
 
-        Raises `S3Error` KMS.DisabledException, ServiceUnavailable.
+        `witness` is told when a bucket key is made or opened for it. Raises `S3Error` KMS.DisabledException,
+        ServiceUnavailable.
         """
         if choice.uses_kek:
-            return await self._keks.wrap(bucket, choice.key, encryption.kek, data_key, context)
+            return await self._keks.wrap(bucket, choice.key, encryption.kek, data_key, context, witness)
         return await choice.key.wrap(data_key, context)
 
-    async def holders(self, bucket: str, encryption: BucketEncryption, edks: Sequence[Edk]) -> tuple[Holder, ...]:
+    async def holders(
+        self, bucket: str, encryption: BucketEncryption, edks: Sequence[Edk], witness: Witness = unwitnessed
+    ) -> tuple[Holder, ...]:
         """Return the keys here that `edks` name, in their order; at least one.
 
+        `witness` is told when a bucket key is opened for it, or cannot be, and when no key here is named.
         Raises `S3Error` when a bucket key's service is down or its key disabled, and for what only its client
         can open; `IntegrityError` key when no key here is named, kek when the bucket key is gone or does not open.
         """
@@ -62,12 +72,14 @@ class Custody:
         for edk in edks:
             name = kek_id(edk)
             if name is not None:
-                kek = await self._keks.find(bucket, name, encryption.kek)
+                kek = await self._keks.find(bucket, name, encryption.kek, witness)
                 found.append(Holder(kek.key, edk, kek))
             elif (key := ring.owner(edk)) is not None:
                 found.append(Holder(key, edk))
         if not found:
-            raise IntegrityError("key", "none of the configured keys is named by this object")
+            error = IntegrityError("key", "none of the configured keys is named by this object")
+            await witness(MasterUse("kms:Decrypt", UNKNOWN, None, EMPTY, error))
+            raise error
         return tuple(found)
 
     async def unwrap(self, holder: Holder, context: Context) -> bytes:

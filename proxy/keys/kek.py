@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from proxy.clock import Clock
@@ -51,6 +51,34 @@ class KekStore(Protocol):
     async def put(self, bucket: str, key: str, body: bytes) -> object:
         """Write an object; raises `S3Error` ServiceUnavailable."""
         ...
+
+
+UNKNOWN = "unknown"
+"""Stands for the master key of a bucket key whose document does not tell, or is gone."""
+
+
+MasterAction: TypeAlias = Literal["kms:GenerateDataKey", "kms:Decrypt"]
+
+
+@dataclass(frozen=True, slots=True)
+class MasterUse:
+    """What a master key was asked to do for a bucket key, which is also told when it comes to nothing."""
+
+    action: MasterAction
+    key: str
+    """The master key's ARN, or `UNKNOWN`."""
+    kek: str | None
+    """None where nothing names a key at all."""
+    context: Context
+    error: S3Error | IntegrityError | None = None
+
+
+Witness: TypeAlias = Callable[[MasterUse], Awaitable[None]]
+"""Keeps uses on record: what it raises keeps the bucket key from being used."""
+
+
+async def unwitnessed(use: MasterUse) -> None:
+    """Forget it, where no trail is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +183,23 @@ class BucketKeks:
         self._locks: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
 
     async def wrap(
-        self, bucket: str, master: MasterKey, settings: KekSettings, data_key: bytes, context: Context
+        self,
+        bucket: str,
+        master: MasterKey,
+        settings: KekSettings,
+        data_key: bytes,
+        context: Context,
+        witness: Witness = unwitnessed,
     ) -> Edk:
         """Wrap a data key under the bucket's current KEK of `master`, making one where needed.
 
         `bucket` is the name that objects are bound to, which is where the KEK is kept. Raises `S3Error`.
         """
-        kek = await self._current(bucket, master, settings)
+        kek = await self._current(bucket, master, settings, witness)
         kek.used += 1
         return kek.keyring.wrap(data_key, context)
 
-    async def find(self, bucket: str, id: str, settings: KekSettings) -> Kek:
+    async def find(self, bucket: str, id: str, settings: KekSettings, witness: Witness = unwitnessed) -> Kek:
         """Return the KEK called `id`; raises `S3Error`, or `IntegrityError` when it is gone or does not open.
 
         The key service is asked when it is not in memory, or has been for too long.
@@ -176,8 +210,8 @@ class BucketKeks:
             async with self._lock(place):
                 known = self._known.get(place)
                 if known is None or self._is_stale(known, settings):
-                    known = await self._fetch(bucket, id, known.used if known is not None else 0)
-        known.key = self._in_force(known.key)
+                    known = await self._fetch(bucket, id, witness, known.used if known is not None else 0)
+        known.key = await self._in_force(known.key, "kms:Decrypt", bucket, id, witness)
         self._known.move_to_end(place)
         return known
 
@@ -186,19 +220,19 @@ class BucketKeks:
         self._writing.clear()
         self._known.clear()
 
-    async def _current(self, bucket: str, master: MasterKey, settings: KekSettings) -> Kek:
+    async def _current(self, bucket: str, master: MasterKey, settings: KekSettings, witness: Witness) -> Kek:
         place = (bucket, master.name, settings.recovery)
         kek = self._writing.get(place)
         if kek is None or not self._serves(kek, settings) or self._is_stale(kek, settings):
             async with self._lock(place):
                 kek = self._writing.get(place)
                 if kek is None or not self._serves(kek, settings):
-                    kek = await self._make(bucket, master, settings)
+                    kek = await self._make(bucket, master, settings, witness)
                 elif master.service.can_unwrap and self._is_stale(kek, settings):
                     # Opened again, so that a key that was revoked at its service stops writing as it stops reading.
-                    kek = await self._fetch(bucket, kek.id, kek.used)
+                    kek = await self._fetch(bucket, kek.id, witness, kek.used)
                 self._writing[place] = kek
-        self._in_force(master)
+        await self._in_force(master, "kms:GenerateDataKey", bucket, kek.id, witness)
         return kek
 
     def _serves(self, kek: Kek, settings: KekSettings) -> bool:
@@ -208,15 +242,21 @@ class BucketKeks:
     def _is_stale(self, kek: Kek, settings: KekSettings) -> bool:
         return self._clock.now() - kek.fetched >= settings.cache_seconds
 
-    def _in_force(self, key: MasterKey) -> MasterKey:
+    async def _in_force(
+        self, key: MasterKey, action: MasterAction, bucket: str, id: str, witness: Witness
+    ) -> MasterKey:
         """Return the key as it is configured now; raises `S3Error` when it is gone or disabled."""
         current = self._ring().named(key.name)
-        if current is None:
-            raise S3Error("KMS.NotFoundException", f"Key '{key.arn}' does not exist")
-        current.refuse_disabled()
+        try:
+            if current is None:
+                raise S3Error("KMS.NotFoundException", f"Key '{key.arn}' does not exist")
+            current.refuse_disabled()
+        except S3Error as error:
+            await witness(MasterUse(action, key.arn, id, {ARN_NAME: bucket_arn(bucket)}, error))
+            raise
         return current
 
-    async def _make(self, bucket: str, master: MasterKey, settings: KekSettings) -> Kek:
+    async def _make(self, bucket: str, master: MasterKey, settings: KekSettings, witness: Witness) -> Kek:
         name = self._entropy.random(ID_BYTES).hex()
         secret = self._entropy.random(KEY_SIZE)
         now = self._clock.now()
@@ -226,28 +266,46 @@ class BucketKeks:
             if recovery is None:
                 raise S3Error("InternalError", detail=f"there is no key `{settings.recovery}`")
             masters.append(recovery)
-        document = await seal_kek(name, secret, now, bucket, masters, self._entropy)
+        about = {ARN_NAME: bucket_arn(bucket)}
+        try:
+            document = await seal_kek(name, secret, now, bucket, masters, self._entropy)
+        except (S3Error, IntegrityError) as error:
+            await witness(MasterUse("kms:GenerateDataKey", master.arn, name, about, error))
+            raise
+        for each in masters:
+            await witness(MasterUse("kms:GenerateDataKey", each.arn, name, about))
         # Stored before anything is wrapped under it: an object must never outlive its only key.
         await self._store.put(*kek_location(self._state(), bucket, name), document)
         kek = Kek(name, master, float(int(now)), self._keyring(name, secret), now)
         # What a public key alone wrote must not be read here, not even while its bucket key is in memory.
         return self._remember(bucket, kek) if master.service.can_unwrap else kek
 
-    async def _fetch(self, bucket: str, id: str, used: int = 0) -> Kek:
+    async def _fetch(self, bucket: str, id: str, witness: Witness, used: int = 0) -> Kek:
+        document: KekDocument | None = None
+        about = {ARN_NAME: bucket_arn(bucket)}
+        try:
+            document = await self._document(bucket, id)
+            data_key, opener = await self._ring().unwrap(document.edks, document.context(bucket))
+            secret = document.open(data_key, bucket)
+        except (S3Error, IntegrityError) as error:
+            named = () if document is None else self._ring().owners(document.edks)
+            await witness(MasterUse("kms:Decrypt", named[0][1].arn if named else UNKNOWN, id, about, error))
+            raise
+        await witness(MasterUse("kms:Decrypt", opener.arn, id, about))
+        # INVARIANT: the key that is asked about is the first one named, not the one that opened the document.
+        # Otherwise an outage of the first would let the recovery key's policy decide.
+        key = self._ring().owners(document.edks)[0][1]
+        kek = Kek(id, key, document.created, self._keyring(id, secret), self._clock.now(), used)
+        return self._remember(bucket, kek)
+
+    async def _document(self, bucket: str, id: str) -> KekDocument:
         raw = await self._store.get(*kek_location(self._state(), bucket, id))
         if raw is None:
             raise IntegrityError("kek", f"the bucket key `{id}` is gone")
         document = parse_kek(raw)
         if document.id != id:
             raise IntegrityError("kek", "another bucket key stands in its place")
-        ring = self._ring()
-        data_key, _ = await ring.unwrap(document.edks, document.context(bucket))
-        secret = document.open(data_key, bucket)
-        # INVARIANT: the key that is asked about is the first one named, not the one that opened the document.
-        # Otherwise an outage of the first would let the recovery key's policy decide.
-        key = ring.owners(document.edks)[0][1]
-        kek = Kek(id, key, document.created, self._keyring(id, secret), self._clock.now(), used)
-        return self._remember(bucket, kek)
+        return document
 
     def _keyring(self, id: str, secret: bytes) -> AesKeyring:
         return AesKeyring(PROVIDER, (_EDK_PREFIX + id.encode()).decode(), secret, self._entropy)

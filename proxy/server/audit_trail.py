@@ -10,13 +10,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 from proxy.audit.database import Database
-from proxy.audit.event import KeyUse
+from proxy.audit.event import KeyUse, Outcome
 from proxy.audit.journal import Journal
-from proxy.config import Audit
-from proxy.errors import S3Error
+from proxy.config import Audit, Config
+from proxy.errors import ConfigError, S3Error
+from proxy.keys.kek import MasterUse
 
 MAX_BATCH = 256
 """Records written in one go: each batch takes one lock and one write, however many wait."""
@@ -42,6 +44,14 @@ class KeyTrail(Protocol):
     async def record(self, event: KeyUse) -> None:
         """Record a use; raises `S3Error` ServiceUnavailable when it must be recorded and cannot."""
         ...
+
+
+def master_event(use: MasterUse, event: KeyUse) -> KeyUse:
+    """Return what is recorded when a master key opens or wraps a bucket key; `event` says on whose behalf."""
+    error = use.error
+    code = error.code if isinstance(error, S3Error) else None if error is None else "InternalError"
+    outcome: Outcome = "allowed" if error is None else "failed"
+    return replace(event, action=use.action, key=use.key, outcome=outcome, error=code, kek=use.kek, context=use.context)
 
 
 class NoTrail:
@@ -157,3 +167,14 @@ class AuditTrail:
         """Write what waits, and close the sinks."""
         for writer in self._writers:
             await writer.close()
+
+
+def open_trail(config: Config) -> AuditTrail | None:
+    """Open the trail of a configuration for a command, None where there is none; raises `ConfigError`."""
+    if config.audit is None:
+        return None
+    try:
+        return AuditTrail(config.audit, lambda sink, ok: None)
+    except OSError as error:
+        message = f"cannot open the trail of key use: {error.strerror or error}"
+        raise ConfigError([config.source.diagnostic(("audit",), message)]) from error

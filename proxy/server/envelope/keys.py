@@ -18,7 +18,7 @@ from proxy.audit.event import KeyUse, Outcome
 from proxy.config import AwsKms
 from proxy.config.keys import KeyVersion, aes_material, rsa_private
 from proxy.envelope.buffers import Buffers
-from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule
+from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule, redraft_capsule
 from proxy.envelope.context import Context, object_arn
 from proxy.envelope.customer_key import NAME, customer_edk
 from proxy.envelope.entropy import Entropy
@@ -26,10 +26,11 @@ from proxy.envelope.keyring import Edk
 from proxy.envelope.s3ec import KMS_WRAP, ClientObject, kms_edk, unwrap_with_aes, unwrap_with_rsa
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody, Holder
+from proxy.keys.kek import MasterUse, Witness
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import ALGORITHM, BUCKET_KEY, KEY_ID, KeyChoice, choose_key
 from proxy.s3.headers import Headers
-from proxy.server.audit_trail import KeyTrail
+from proxy.server.audit_trail import KeyTrail, master_event
 from proxy.server.envelope.customer_keys import (
     OF_READING,
     CustomerWish,
@@ -179,12 +180,39 @@ class Capsules:
             return None
         return await self.open(exchange, place, capsule, headers, words)
 
-    async def unwrap(self, exchange: Exchange, place: Place, edks: Sequence[Edk], context: Context) -> bytes:
+    async def rewrap(
+        self, exchange: Exchange, place: Place, capsule: Capsule, choice: KeyChoice
+    ) -> tuple[bytes, ObjectKeys]:
+        """Make the next capsule of an object that stays where it is; return it with the object's keys.
+
+        Raises `S3Error` for a key that may not be used, `IntegrityError` as `open`.
+        """
+        context = capsule.context(place.arn)
+        data_key = await self.unwrap(exchange, place, capsule.edks, context, action="kms:ReEncryptFrom")
+        keys = capsule.open(data_key, place.arn)
+        marks_kms = choice.key.name == self._default(exchange, place)
+        draft = redraft_capsule(capsule, place.arn, keys, self.entropy, marks_kms=marks_kms)
+        encryption = exchange.rules.config.bucket(place.bucket).encryption
+        witness = self._witness(exchange, place)
+        wrapping = self._custody.wrap(choice, place.bound_bucket, encryption, draft.data_key, draft.context, witness)
+        edk = await self._used(exchange, Use("kms:ReEncryptTo", choice.key, place, draft.context), wrapping)
+        return draft.seal([edk]), keys
+
+    async def unwrap(
+        self,
+        exchange: Exchange,
+        place: Place,
+        edks: Sequence[Edk],
+        context: Context,
+        *,
+        action: KeyAction = "kms:Decrypt",
+    ) -> bytes:
         """Return the data key of any message; raises `S3Error` for a key that may not be used, or `IntegrityError`."""
         encryption = exchange.rules.config.bucket(place.bucket).encryption
         failure: S3Error | IntegrityError | None = None
-        for holder in await self._custody.holders(place.bound_bucket, encryption, edks):
-            use = Use("kms:Decrypt", holder.key, place, context, holder.kek.id if holder.kek is not None else None)
+        witness = self._witness(exchange, place)
+        for holder in await self._custody.holders(place.bound_bucket, encryption, edks, witness):
+            use = Use(action, holder.key, place, context, holder.kek.id if holder.kek is not None else None)
             try:
                 return await self._used(exchange, use, self._custody.unwrap(holder, context))
             except (S3Error, IntegrityError) as error:
@@ -262,7 +290,8 @@ class Capsules:
 
     async def _holder(self, exchange: Exchange, place: Place, capsule: Capsule) -> Holder:
         encryption = exchange.rules.config.bucket(place.bucket).encryption
-        return (await self._custody.holders(place.bound_bucket, encryption, capsule.edks))[0]
+        witness = self._witness(exchange, place)
+        return (await self._custody.holders(place.bound_bucket, encryption, capsule.edks, witness))[0]
 
     def _default(self, exchange: Exchange, place: Place) -> str | None:
         return exchange.rules.config.bucket(place.bucket).encryption.key
@@ -271,7 +300,8 @@ class Capsules:
         self, exchange: Exchange, place: Place, wish: Wish, data_key: bytes, context: Context
     ) -> Sequence[Edk]:
         encryption = exchange.rules.config.bucket(place.bucket).encryption
-        wrapping = self._custody.wrap(wish.choice, place.bound_bucket, encryption, data_key, context)
+        witness = self._witness(exchange, place)
+        wrapping = self._custody.wrap(wish.choice, place.bound_bucket, encryption, data_key, context, witness)
         return [await self._used(exchange, Use("kms:GenerateDataKey", wish.choice.key, place, context), wrapping)]
 
     async def _used(self, exchange: Exchange, use: Use, work: Coroutine[None, None, _T]) -> _T:
@@ -290,6 +320,15 @@ class Capsules:
             raise
         await self._trail.record(use.event(exchange, "allowed"))
         return result
+
+    def _witness(self, exchange: Exchange, place: Place) -> Witness:
+        """Return what keeps on record that a master key opened, or could not open, a bucket key for a request."""
+
+        async def record(use: MasterUse) -> None:
+            event = Use(use.action, None, place, use.context, use.kek).event(exchange, "allowed")
+            await self._trail.record(master_event(use, event))
+
+        return record
 
     def _ask(self, exchange: Exchange, use: Use) -> None:
         """Ask the key's policy and the caller's own; raises `S3Error` AccessDenied."""

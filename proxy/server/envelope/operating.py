@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from proxy import __version__
+from proxy.audit.event import KeyUse
 from proxy.clock import SystemClock
 from proxy.config import BucketEncryption
 from proxy.envelope.capsule import Kind, ObjectKeys
@@ -29,13 +30,14 @@ from proxy.envelope.sizes import FRAME, LOCATOR, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import Forwarder, Route
 from proxy.keys.custody import Custody
-from proxy.keys.kek import BucketKeks
+from proxy.keys.kek import UNKNOWN, BucketKeks, MasterUse
 from proxy.keys.registry import build_ring
 from proxy.keys.ring import KeyRing
 from proxy.keys.rules import choose_key
 from proxy.s3.checksums import ALGORITHMS, encode_value
 from proxy.s3.etags import quote_etag
 from proxy.s3.headers import Headers
+from proxy.server.audit_trail import KeyTrail, NoTrail, master_event, open_trail
 from proxy.server.credentials import UpstreamCredentials
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.passage import Opener, opened
@@ -65,7 +67,12 @@ class Stored:
 class Operator:
     """Works on the objects of one store."""
 
-    def __init__(self, rules: Rules, store: Store, ring: KeyRing, custody: Custody) -> None:
+    def __init__(
+        self, rules: Rules, store: Store, ring: KeyRing, custody: Custody, trail: KeyTrail, operation: str
+    ) -> None:
+        """`operation` is what the trail of key use is told."""
+        self._trail = trail
+        self._operation = operation
         self._rules = rules
         self._store = store
         self._ring = ring
@@ -88,10 +95,27 @@ class Operator:
         envelope = parse_envelope(found.value)
         home = self.encryption(bucket).bind_as or bucket
         arn = object_arn(home, key)
-        holders = await self._custody.holders(home, self.encryption(bucket), envelope.capsule.edks)
-        data_key = await self._custody.unwrap(holders[0], envelope.capsule.context(arn))
-        keys = envelope.capsule.open(data_key, arn)
+        keys = envelope.capsule.open(await self._data_key(envelope, bucket, key, home), arn)
         return Stored(bucket, key, version, found, answer.headers, envelope, keys)
+
+    async def _data_key(self, envelope: Envelope, bucket: str, key: str, home: str) -> bytes:
+        """Unwrap the data key of a capsule; nothing comes out that is not on record, as with requests."""
+        context = envelope.capsule.context(object_arn(home, key))
+        request_id = self._entropy.random(8).hex().upper()
+        event = KeyUse(SystemClock().now(), request_id, "kms:Decrypt", UNKNOWN, "allowed", self._operation, bucket, key)
+
+        async def witness(use: MasterUse) -> None:
+            await self._trail.record(master_event(use, event))
+
+        holder = (await self._custody.holders(home, self.encryption(bucket), envelope.capsule.edks, witness))[0]
+        use = MasterUse("kms:Decrypt", holder.key.arn, holder.kek.id if holder.kek is not None else None, context)
+        try:
+            data_key = await self._custody.unwrap(holder, context)
+        except (S3Error, IntegrityError) as error:
+            await witness(replace(use, error=error))
+            raise
+        await witness(use)
+        return data_key
 
     async def plaintext(self, stored: Stored) -> AsyncIterator[Buffer]:
         """Yield the verified plaintext of a whole object; raises `IntegrityError`."""
@@ -167,8 +191,8 @@ class Operator:
 
 
 @asynccontextmanager
-async def operating(path: Path) -> AsyncIterator[Operator]:
-    """Connect to the store and the keys of a configuration; raises `ConfigError`."""
+async def operating(path: Path, operation: str) -> AsyncIterator[Operator]:
+    """Connect to the store and the keys of a configuration, for a command; raises `ConfigError`."""
     rules = load_rules(path)
     upstream, clock = rules.config.upstream, SystemClock()
     parts = urlsplit(upstream.endpoint)
@@ -186,8 +210,11 @@ async def operating(path: Path) -> AsyncIterator[Operator]:
     store = Store(pool, forwarder, Metrics(__version__), clock)
     ring = build_ring(rules.config)
     keks = BucketKeks(lambda: ring, store, lambda: upstream.state, SystemEntropy(), clock)
+    trail = open_trail(rules.config)
     try:
-        yield Operator(rules, store, ring, Custody(lambda: ring, keks))
+        yield Operator(rules, store, ring, Custody(lambda: ring, keks), trail or NoTrail(), operation)
     finally:
         pool.retire()
         await ring.close()
+        if trail is not None:
+            await trail.close()

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.envelope.entropy import Entropy, SystemEntropy
-from proxy.errors import ConfigError
 from proxy.forward import Forwarder, Route
 from proxy.keys.custody import Custody
 from proxy.keys.kek import BucketKeks
 from proxy.keys.registry import build_ring
 from proxy.keys.ring import KeyRing
-from proxy.server.audit_trail import AuditTrail, KeyTrail, NoTrail
+from proxy.server.audit_trail import KeyTrail, NoTrail, open_trail
 from proxy.server.credentials import UpstreamCredentials
 from proxy.server.rotation.depot import Depot
 from proxy.server.tls import client_context
@@ -52,7 +51,7 @@ async def session(config: Config) -> AsyncIterator[Session]:
     pool, clock, entropy = PooledUpstream(endpoint), SystemClock(), SystemEntropy()
     route = Route(parts.netloc, upstream.region, upstream.addressing == "virtual")
     depot = Depot(pool, Forwarder(route, UpstreamCredentials(config).current), clock)
-    ring, trail = build_ring(config), _trail(config)
+    ring, trail = build_ring(config), open_trail(config)
     keks = BucketKeks(lambda: ring, depot, lambda: upstream.state, entropy, clock)
     try:
         yield Session(config, depot, ring, Custody(lambda: ring, keks), trail or NoTrail(), entropy)
@@ -61,13 +60,3 @@ async def session(config: Config) -> AsyncIterator[Session]:
         await ring.close()
         if trail is not None:
             await trail.close()
-
-
-def _trail(config: Config) -> AuditTrail | None:
-    if config.audit is None:
-        return None
-    try:
-        return AuditTrail(config.audit, lambda sink, ok: None)
-    except OSError as error:
-        message = f"cannot open the trail of key use: {error.strerror or error}"
-        raise ConfigError([config.source.diagnostic(("audit",), message)]) from error

@@ -25,7 +25,7 @@ KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))
 
 CONFIG = """\
-listen: {{host: 127.0.0.1, port: {port}}}
+listen: {{host: 127.0.0.1, port: {port}, workers: {workers}}}
 admin: {{host: 127.0.0.1, port: {admin}}}
 upstream:
   endpoint: {endpoint}
@@ -127,6 +127,7 @@ def sealed_proxy(
     state: str = "{}",
     swap_keys: bool = False,
     environment: dict[str, str] | None = None,
+    workers: int = 1,
 ) -> Iterator[Sealed]:
     """Run a proxy with encrypted buckets; `command` is what Python runs in its place."""
     port, admin = free_port(), free_port()
@@ -138,6 +139,7 @@ def sealed_proxy(
     config.write_text(
         CONFIG.format(
             port=port,
+            workers=workers,
             admin=admin,
             store=store,
             endpoint=endpoint or store.endpoint,
