@@ -65,7 +65,10 @@ def run(path: Path) -> int:
         # Before the workers are forked: what one of them seals, the others must open.
         made = os.urandom(MIN_SECRET)
         if rules.config.keys and not rules.config.state_secret:
-            _log.warning("`state_secret` is not set: another instance cannot continue uploads under write-only keys")
+            _log.warning(
+                "`state_secret` is not set: another instance cannot continue uploads under write-only keys, nor "
+                "complete those under keys of clients (SSE-C)"
+            )
 
         async def make_worker(slot: Slot) -> S3Worker:
             return S3Worker(path, slot, made)
