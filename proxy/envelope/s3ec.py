@@ -25,6 +25,7 @@ from proxy.envelope.frames import Buffer
 from proxy.envelope.keyring import KEY_SIZE, NONCE_SIZE, TAG_SIZE, Edk
 from proxy.envelope.metadata import decode_value
 from proxy.errors import IntegrityError
+from proxy.s3.headers import Headers
 
 MAX_OBJECT = 64 * 2**20
 """What is held in memory at most until the one tag of an object can be checked."""
@@ -32,6 +33,7 @@ MAX_OBJECT = 64 * 2**20
 KMS_WRAP = "kms+context"
 """How KMS wraps data keys of the client: under the encryption context that the object names."""
 
+_CLIENT_FIELDS = b"x-amz-meta-x-amz-"
 _KEY_V1, _KEY_V2, _KEY_V3 = "x-amz-key", "x-amz-key-v2", "x-amz-3"
 _COMMITTED_V3 = frozenset({"x-amz-c", "x-amz-d", "x-amz-i"})
 _GCM_V2 = "AES/GCM/NoPadding"
@@ -68,6 +70,19 @@ def is_client_encrypted(metadata: Mapping[str, str]) -> bool:
     A V3 object whose data key lies in an instruction file shows by its commitment. One of V2 shows by nothing.
     """
     return _KEY_V1 in metadata or _KEY_V2 in metadata or _KEY_V3 in metadata or metadata.keys() >= _COMMITTED_V3
+
+
+def need_client_object(metadata: Mapping[str, str]) -> ClientObject:
+    """Read the metadata of a client-encrypted object; raises `IntegrityError` s3ec as `parse_client_object`."""
+    client_object = parse_client_object(metadata)
+    if client_object is None:
+        raise _refused("the object names no encrypted data key")
+    return client_object
+
+
+def without_client_fields(headers: Headers) -> Headers:
+    """Take out what would make a client decrypt again what was decrypted here."""
+    return Headers(pair for pair in headers.raw if not pair[0].lower().startswith(_CLIENT_FIELDS))
 
 
 def kms_edk(client_object: ClientObject, key_arn: str) -> Edk:

@@ -138,7 +138,7 @@ class Reader:
             place, headers = self._place(exchange, authorized), authorized.request.headers
             if found.value is None:
                 refuse_idle_key(headers)
-                return await self._unmarked.head(exchange, place, answer, found)
+                return await self._unmarked.head(Asking(exchange, authorized, place), answer, found)
             envelope = parse_envelope(found.value)
             keys = await self._capsules.prove(exchange, place, envelope.capsule, headers)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)

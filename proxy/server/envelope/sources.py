@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from proxy.envelope.capsule import Kind
 from proxy.envelope.frames import Buffer
 from proxy.envelope.ranges import plan_parts, span
+from proxy.envelope.s3ec import without_client_fields
 from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
 from proxy.envelope.sizes import SEGMENT_HEADER
 from proxy.envelope.spans import SpansOpener
@@ -18,6 +19,7 @@ from proxy.s3.headers import Headers
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import OF_READING, for_the_store, refuse_idle_key
 from proxy.server.envelope.fields import source_conditions
+from proxy.server.envelope.foreign_sources import ForeignSources
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.passage import opened
@@ -44,6 +46,8 @@ class Source:
     query: tuple[tuple[str, str], ...] = field(default=())
     store_key: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The fields of the key that the store wants for it (SSE-C), where the store encrypts it."""
+    held: bytes | None = field(default=None, repr=False)
+    """The plaintext of what other software encrypted."""
 
 
 class Sources:
@@ -53,6 +57,7 @@ class Sources:
         self._store = store
         self._capsules = capsules
         self._manifests = manifests
+        self._foreign = ForeignSources(capsules, manifests)
         self._damaged = damaged
 
     async def look(self, exchange: Exchange, authorized: AuthorizedRequest, source: CopySource) -> Source:
@@ -78,10 +83,12 @@ class Sources:
         version = source.version_id or answer.headers.joined("x-amz-version-id") or ""
         version = "" if version == "null" and source.version_id is None else version
         if found.value is None or encryption.mode != "envelope":
-            if encryption.mode == "envelope" and not encryption.read_plaintext:
-                raise IntegrityError("unmarked", "the source is not encrypted, as its bucket demands")
             if encryption.mode == "envelope":
                 refuse_idle_key(headers, source=True)
+                held = await self._foreign.open(exchange, authorized, place, version, found)
+                if held is not None:
+                    shown = without_client_fields(answer.headers)
+                    return Source(place, version, found, shown, None, len(held), query, held=held)
             return Source(place, version, found, answer.headers, None, found.size, query, store_key)
         envelope = parse_envelope(found.value)
         if envelope.kind is Kind.SINGLE:
@@ -122,7 +129,9 @@ class Sources:
             answers.append(answer)
             return answer, skip
 
-        if source.envelope is None:
+        if source.held is not None:
+            yield source.held[first : last + 1]
+        elif source.envelope is None:
             answer, skip = await ask(first, last - first + 1)
             async for piece in opened(answer, _AsItIs(), skip, last - first + 1):
                 yield piece

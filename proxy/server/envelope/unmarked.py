@@ -9,27 +9,24 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from proxy.envelope.foreign import looks_foreign
+from proxy.envelope.context import ARN_NAME
+from proxy.envelope.foreign import looks_foreign, parse_foreign_header
 from proxy.envelope.keyring import TAG_SIZE
 from proxy.envelope.message import MAX_HEADER
-from proxy.envelope.s3ec import ClientObjectOpener, is_client_encrypted, parse_client_object
-from proxy.errors import IntegrityError, S3Error
+from proxy.envelope.s3ec import ClientObjectOpener, is_client_encrypted, need_client_object, without_client_fields
+from proxy.errors import S3Error
 from proxy.forward import Step
 from proxy.s3.etags import quote_etag
-from proxy.s3.headers import Headers
 from proxy.s3.ranges import ByteRange
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import stored_fields
-from proxy.server.envelope.keys import Capsules, Place
+from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
 from proxy.server.envelope.plain_access import admit_plain
-from proxy.server.exchange import Exchange
 from proxy.server.relay import answer_fields, begin, relay
 from proxy.server.store import Store
 from proxy.server.upstream import UpstreamAnswer
-
-_CLIENT_FIELDS = b"x-amz-meta-x-amz-"
 
 
 class UnmarkedReader:
@@ -40,15 +37,29 @@ class UnmarkedReader:
         self._capsules = capsules
         self._messages = MessageReader(capsules, self._ask)
 
-    async def head(self, exchange: Exchange, place: Place, answer: UpstreamAnswer, found: Found) -> web.StreamResponse:
+    async def head(self, asking: Asking, answer: UpstreamAnswer, found: Found) -> web.StreamResponse:
         """Answer HeadObject; the size of a message that was not opened is that of its stored bytes."""
-        admit_plain(exchange, place)
+        exchange, place = asking.exchange, asking.place
+        if not await self._names_itself(asking, found):
+            admit_plain(exchange, place)
         if not is_client_encrypted(found.metadata):
             return await relay(exchange, answer)
-        _hide_client_fields(answer)
+        answer.headers = without_client_fields(answer.headers)
         exchange.answered(200, answer.headers)
         begin(exchange, 200, answer_fields(exchange, answer), max(0, found.size - TAG_SIZE))
         return await exchange.reply.finish()
+
+    async def _names_itself(self, asking: Asking, found: Found) -> bool:
+        """Tell whether an object is a message that says so, where no other is served."""
+        settings = asking.exchange.rules.config.bucket(asking.place.bucket).encryption
+        if settings.read_plaintext or not found.size or is_client_encrypted(found.metadata):
+            return False
+        probe = await self._ask(asking, ByteRange(0, MAX_HEADER - 1), found.etag)
+        try:
+            start = await read_start(probe, MAX_HEADER)
+        finally:
+            probe.close()
+        return looks_foreign(start[:4]) and parse_foreign_header(start).context.get(ARN_NAME) == asking.place.arn
 
     async def get(
         self, asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, found: Found
@@ -101,15 +112,13 @@ class UnmarkedReader:
         """Open an object of the S3 Encryption Client: one tag, so nothing is released before its end."""
         exchange, place = asking.exchange, asking.place
         admit_plain(exchange, place)
-        client_object = parse_client_object(found.metadata)
-        if client_object is None:
-            raise IntegrityError("s3ec", "the object names no encrypted data key")
+        client_object = need_client_object(found.metadata)
         data_key = await self._capsules.unwrap_client_object(exchange, place, client_object)
         opener = ClientObjectOpener(client_object, data_key)
         while data := await answer.read():
             opener.feed(data)
         plaintext = opener.finish()
-        _hide_client_fields(answer)
+        answer.headers = without_client_fields(answer.headers)
         exchange.answered(answer.status, answer.headers)
         return await send_held(asking, wanted, answer, plaintext)
 
@@ -141,8 +150,3 @@ class UnmarkedReader:
         step = Step("GET", asking.place.bucket, asking.place.key, tuple(request.parameters.items()), fields)
         prepared = self._store.forwarder.prepare_step(asking.authorized, step, asking.exchange.time)
         return await self._store.send(prepared)
-
-
-def _hide_client_fields(answer: UpstreamAnswer) -> None:
-    """Take out what would make a client decrypt again what was decrypted here."""
-    answer.headers = Headers(pair for pair in answer.headers.raw if not pair[0].lower().startswith(_CLIENT_FIELDS))

@@ -86,3 +86,60 @@ def test_objects_of_the_s3_encryption_client_are_read_whole(sealed: Sealed, buck
     body, metadata = client_object(TEXT, bytes(32))
     sealed.direct.put_object(Bucket=mixed, Key="other", Body=body, Metadata=metadata)
     assert refused(sealed.client.get_object, Bucket=mixed, Key="other") == (400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("target", ["sealed", "plain", "mixed"])
+def test_a_copy_of_what_others_encrypted_takes_the_plaintext(sealed: Sealed, target: str) -> None:
+    mixed, there = sealed.bucket("mixed"), sealed.bucket(target)
+    body, metadata = client_object(TEXT, OTHER_KEY)
+    sealed.direct.put_object(Bucket=mixed, Key="client", Body=body, Metadata={**metadata, "own": "x"})
+    sealed.direct.put_object(Bucket=mixed, Key="message", Body=message(TEXT, {"a": "b"}), Metadata={"own": "x"})
+    sealed.direct.put_object(Bucket=mixed, Key="none", Body=message(b"", {}), Metadata={"own": "x"})
+    sealed.direct.put_object(Bucket=mixed, Key="plain", Body=TEXT, Metadata={"own": "x"})
+    for key, plaintext in (("client", TEXT), ("message", TEXT), ("none", b""), ("plain", TEXT)):
+        sealed.client.copy_object(Bucket=there, Key=key, CopySource=f"{mixed}/{key}")
+        got = sealed.client.get_object(Bucket=there, Key=key)
+        assert (got["Body"].read(), got["Metadata"]) == (plaintext, {"own": "x"}), key
+    upload = {"Bucket": there, "Key": "parts"}
+    upload["UploadId"] = sealed.client.create_multipart_upload(**upload)["UploadId"]
+    rows = []
+    for number, key in enumerate(("client", "message"), 1):
+        part = sealed.client.upload_part_copy(
+            **upload, PartNumber=number, CopySource=f"{mixed}/{key}", CopySourceRange="bytes=10-19"
+        )
+        rows.append({"PartNumber": number, "ETag": part["CopyPartResult"]["ETag"]})
+        past = {"CopySource": f"{mixed}/{key}", "CopySourceRange": f"bytes=0-{len(TEXT)}"}
+        assert refused(sealed.client.upload_part_copy, **upload, PartNumber=3, **past)[0] == 400
+    # Parts as small as these can only be the last.
+    sealed.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": rows[1:]})
+    assert sealed.client.get_object(Bucket=there, Key="parts")["Body"].read() == TEXT[10:20]
+
+
+def test_a_copy_of_what_does_not_open_is_refused(sealed: Sealed, bucket: str) -> None:
+    mixed = sealed.bucket("mixed")
+    body, metadata = client_object(TEXT, OTHER_KEY)
+    flipped = bytes([body[0] ^ 1]) + body[1:]
+    raw = message(TEXT, {})
+    sources = {
+        "flipped client": (flipped, metadata),
+        "another key": client_object(TEXT, bytes(32)),
+        "cut message": (raw[:-1], {}),
+        "unknown key": (message(TEXT, {}, key=bytes(32)), {}),
+    }
+    for key, (stored, fields) in sources.items():
+        sealed.direct.put_object(Bucket=mixed, Key=key, Body=stored, Metadata=fields)
+        copy = {"Bucket": bucket, "Key": key, "CopySource": f"{mixed}/{key}"}
+        assert refused(sealed.client.copy_object, **copy)[0] in (400, 500), key
+    assert "Contents" not in sealed.client.list_objects_v2(Bucket=bucket)
+
+
+def test_a_message_that_names_the_object_can_be_copied_and_looked_at_anywhere(sealed: Sealed, bucket: str) -> None:
+    raw = message(TEXT, {"aws:s3:arn": object_arn(bucket, "key")})
+    for key in ("key", "other"):
+        sealed.direct.put_object(Bucket=bucket, Key=key, Body=raw)
+    sealed.client.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/key")
+    assert sealed.client.get_object(Bucket=bucket, Key="copy")["Body"].read() == TEXT
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/other"}
+    assert refused(sealed.client.copy_object, **copy) == (403, "AccessDenied")
+    assert sealed.client.head_object(Bucket=bucket, Key="key")["ContentLength"] == len(raw)
+    assert refused(sealed.client.head_object, Bucket=bucket, Key="other")[0] == 403
