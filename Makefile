@@ -5,6 +5,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 20
 MINUTES ?= 10
+WORKERS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 # Clients that the tests run as their users do; those that want different versions of a package live apart.
@@ -23,7 +24,7 @@ help:
 	@echo "make format     let ruff format the code"
 	@echo "make docs       write the generated tables of the reference anew"
 	@echo "make bench      measure speed and memory"
-	@echo "make soak       run under load for 10 minutes and judge the memory; MINUTES=2 is shorter"
+	@echo "make soak       run under load for 10 minutes and judge the memory; MINUTES=2 WORKERS=2"
 	@echo "make clean      remove what make built"
 
 demo: $(VENV)/stamp-demo
@@ -58,7 +59,7 @@ bench: $(VENV)/stamp-test
 	$(BIN)/python bench/throughput.py --write
 
 soak: $(VENV)/stamp-test
-	$(BIN)/python bench/soak.py $(MINUTES)
+	$(BIN)/python bench/soak.py $(MINUTES) --workers $(WORKERS)
 
 .venv-clients: $(CLIENTS)/stamp-tools $(CLIENTS)/stamp-s3fs $(CLIENTS)/stamp-s3ec
 

@@ -1,16 +1,18 @@
-"""Does memory stay flat: 32 clients of all kinds on the proxy, for minutes, against moto.
+"""Does memory stay flat: 32 clients of all kinds on the proxy, for minutes, against moto, buckets encrypted and not.
 
     python bench/soak.py [MINUTES] [--workers N] [--json FILE]
 
 The clients read, write, list, copy and delete, upload in parts, ask for ranges, break off uploads, leave in
 the middle of answers, send nonsense and are refused. Resident memory and open descriptors of the proxy are
 sampled every second. After a warm-up, the median of the last third of the samples may exceed that of the
-first by `GROWTH` at most. Prints a summary; exits with 1 if memory grew or a request failed that should not.
+first by `GROWTH` at most. Prints a summary; exits with 1 if memory grew, a worker ended, or a request failed that
+should not.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import random
@@ -36,13 +38,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 KIB, MIB = 1 << 10, 1 << 20
 CLIENTS = 32
-BUCKET = "soak"
+BUCKETS = ("soak", "soak-encrypted")
 WARM_UP = 0.25
 """Part of the run in which caches and buffers may fill."""
 GROWTH = 6 * MIB
 PART = bytes(5 * MIB)
 LARGE = bytes(8 * MIB)
 KEY, SECRET = "AKIASOAK", "soak-secret"
+MATERIAL = base64.b64encode(bytes(range(32))).decode()
 START_SECONDS = 30.0
 
 CONFIG = """\
@@ -59,6 +62,9 @@ identities:
     policies: [full.yaml]
 policies: []
 decision_log: {{path: decisions.jsonl}}
+keys: {{soak: {{type: aes, material: {material}}}}}
+state_secret: [soak-state-secret-of-more-than-thirty-two-bytes]
+buckets: {{soak-encrypted: {{encryption: {{mode: envelope, key: soak}}}}}}
 """
 FULL = 'Version: "2012-10-17"\nStatement: {Effect: Allow, Action: "s3:*", Resource: "*"}\n'
 
@@ -88,6 +94,7 @@ class Client:
         self.soak = soak
         self.random = random.Random(number)
         self.own = f"client-{number}"
+        self.bucket = BUCKETS[0]
         self.s3 = s3_client(soak.port)
 
     def run(self) -> None:
@@ -107,50 +114,57 @@ class Client:
         )
         while time.monotonic() < self.soak.until:
             deed = self.random.choice(deeds)
+            self.bucket = self.random.choice(BUCKETS)
+            name = f"{deed.__name__} in {self.bucket}"
             try:
                 deed()
             except (BotoCoreError, ClientError, OSError, AssertionError) as error:
-                self.soak.note(self.soak.failed, f"{deed.__name__}: {type(error).__name__}: {error}"[:200])
+                self.soak.note(self.soak.failed, f"{name}: {type(error).__name__}: {error}"[:200])
             else:
-                self.soak.note(self.soak.done, deed.__name__)
+                self.soak.note(self.soak.done, name)
             time.sleep(self.random.random() / 20)
 
     def write_and_read(self) -> None:
         body = self.random.randbytes(self.random.choice([0, 1, 1000, 20_000, 200_000]))
-        self.s3.put_object(Bucket=BUCKET, Key=self.own, Body=body, Metadata={"a": "b"})
-        assert self.s3.get_object(Bucket=BUCKET, Key=self.own)["Body"].read() == body
-        self.s3.head_object(Bucket=BUCKET, Key=self.own)
+        self.s3.put_object(Bucket=self.bucket, Key=self.own, Body=body, Metadata={"a": "b"})
+        assert self.s3.get_object(Bucket=self.bucket, Key=self.own)["Body"].read() == body
+        self.s3.head_object(Bucket=self.bucket, Key=self.own)
 
     def read_range(self) -> None:
         start = self.random.randrange(len(LARGE) - 100_000)
-        got = self.s3.get_object(Bucket=BUCKET, Key="large", Range=f"bytes={start}-{start + 65_535}")["Body"].read()
+        got = self.s3.get_object(Bucket=self.bucket, Key="large", Range=f"bytes={start}-{start + 65_535}")[
+            "Body"
+        ].read()
         assert len(got) == 65_536
 
     def list_keys(self) -> None:
-        self.s3.list_objects_v2(Bucket=BUCKET, MaxKeys=100)
-        self.s3.list_objects(Bucket=BUCKET, Prefix="client-", Delimiter="-", MaxKeys=10)
+        self.s3.list_objects_v2(Bucket=self.bucket, MaxKeys=100)
+        self.s3.list_objects(Bucket=self.bucket, Prefix="client-", Delimiter="-", MaxKeys=10)
 
     def copy_and_delete(self) -> None:
-        self.s3.copy_object(Bucket=BUCKET, Key=f"{self.own}-copy", CopySource=f"{BUCKET}/small")
-        self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": f"{self.own}-copy"}, {"Key": "none"}]})
+        self.s3.copy_object(Bucket=self.bucket, Key=f"{self.own}-copy", CopySource=f"{self.bucket}/small")
+        self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": f"{self.own}-copy"}, {"Key": "none"}]})
 
     def upload_in_parts(self) -> None:
-        name = {"Bucket": BUCKET, "Key": f"{self.own}-parts"}
+        name = {"Bucket": self.bucket, "Key": f"{self.own}-parts"}
         upload = {**name, "UploadId": self.s3.create_multipart_upload(**name)["UploadId"]}
         parts = [
             {"PartNumber": number, "ETag": self.s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]}
             for number, body in ((1, PART), (2, b"end"))
         ]
         self.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        start = len(PART) - 70_000
+        got = self.s3.get_object(**name, Range=f"bytes={start}-")["Body"].read()
+        assert got == PART[start:] + b"end"
 
     def abort_parts(self) -> None:
-        name = {"Bucket": BUCKET, "Key": f"{self.own}-aborted"}
+        name = {"Bucket": self.bucket, "Key": f"{self.own}-aborted"}
         upload = {**name, "UploadId": self.s3.create_multipart_upload(**name)["UploadId"]}
         self.s3.upload_part(**upload, PartNumber=1, Body=b"x" * 100_000)
         self.s3.abort_multipart_upload(**upload)
 
     def read_large(self) -> None:
-        assert len(self.s3.get_object(Bucket=BUCKET, Key="large")["Body"].read()) == len(LARGE)
+        assert len(self.s3.get_object(Bucket=self.bucket, Key="large")["Body"].read()) == len(LARGE)
 
     def break_off_upload(self) -> None:
         """Promise 4 MiB, send some of them, and be gone."""
@@ -170,7 +184,7 @@ class Client:
             [
                 b"GET\r\n\r\n",
                 b"\x16\x03\x01" + bytes(500),
-                b"PUT /soak/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                b"PUT /soak-encrypted/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                 b"GET /soak HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
                 b"POST /soak?delete HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n<Delete><a><",
                 b"GET /%zz%00 HTTP/1.1\r\nHost: h\r\nAuthorization: AWS4-HMAC-SHA256 x\r\n\r\n",
@@ -182,7 +196,7 @@ class Client:
 
     def be_refused(self) -> None:
         with self.soak.connect() as connection:
-            connection.sendall(b"GET /soak/small HTTP/1.1\r\nHost: h\r\n\r\n" * 5)
+            connection.sendall(f"GET /{self.bucket}/small HTTP/1.1\r\nHost: h\r\n\r\n".encode() * 5)
             assert connection.recv(KIB).startswith(b"HTTP/1.1 403")
 
     def stay_silent(self) -> None:
@@ -192,7 +206,7 @@ class Client:
             assert connection.recv(KIB).startswith(b"HTTP/1.1 400")
 
     def presigned(self, operation: str, method: str, key: str, *lines: str) -> bytes:
-        url = urlsplit(self.s3.generate_presigned_url(operation, {"Bucket": BUCKET, "Key": key}))
+        url = urlsplit(self.s3.generate_presigned_url(operation, {"Bucket": self.bucket, "Key": key}))
         head = [f"{method} {url.path}?{url.query} HTTP/1.1", f"Host: {url.netloc}", *lines, "", ""]
         return "\r\n".join(head).encode()
 
@@ -275,26 +289,32 @@ def soak(minutes: float, workers: int) -> dict[str, Any]:
         ending.callback(stop, start(moto, store, folder / "moto.txt"))
         (folder / "full.yaml").write_text(FULL)
         (folder / "config.yaml").write_text(
-            CONFIG.format(port=port, workers=workers, store=store, key=KEY, secret=SECRET)
+            CONFIG.format(port=port, workers=workers, store=store, key=KEY, secret=SECRET, material=MATERIAL)
         )
         command = [sys.executable, "-m", "proxy", "serve", "--config", str(folder / "config.yaml")]
         proxy = start(command, port, folder / "proxy.txt")
         ending.callback(stop, proxy)
         s3 = s3_client(port)
-        s3.create_bucket(Bucket=BUCKET)
-        s3.put_object(Bucket=BUCKET, Key="large", Body=LARGE)
-        s3.put_object(Bucket=BUCKET, Key="small", Body=b"small")
+        for bucket in BUCKETS:
+            s3.create_bucket(Bucket=bucket)
+            s3.put_object(Bucket=bucket, Key="large", Body=LARGE)
+            s3.put_object(Bucket=bucket, Key="small", Body=b"small")
         run = Soak(port, time.monotonic() + minutes * 60)
         threads = [threading.Thread(target=Client(run, number).run) for number in range(CLIENTS)]
         for thread in threads:
             thread.start()
+        processes = family(proxy.pid)
         samples = sample(proxy.pid, run.until)
         for thread in threads:
             thread.join()
         time.sleep(6)  # longer than any connection may stay idle
         log = (folder / "proxy.txt").read_text()
         decisions = (folder / "decisions.jsonl").read_bytes().count(b"\n")
-        return report(samples, run, log, descriptors(proxy.pid)) | {"decisions": decisions, "workers": workers}
+        found = report(samples, run, log, descriptors(proxy.pid))
+        # A worker that ends is replaced at once, so nobody else would notice.
+        ended = len(set(processes) - set(family(proxy.pid)))
+        found["flat"] = found["flat"] and not ended
+        return found | {"decisions": decisions, "workers": workers, "workers_ended": ended}
 
 
 def sample(pid: int, until: float) -> list[tuple[float, int, int]]:
