@@ -7,17 +7,37 @@ import asyncio
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
+from proxy.cli.key_reports import add_report_option, as_json, as_table, on_screen, write_reports
 from proxy.cli.stored import failed
 from proxy.config import Config, load_config
 from proxy.errors import ConfigError, IntegrityError, S3Error
+from proxy.server.rotation.conditions import NO_GUARD, find_guard
+from proxy.server.rotation.depot import USUAL, Guard
+from proxy.server.rotation.progress import Progress, Task, resume
 from proxy.server.rotation.rewrap import Result, Rewrapper
+from proxy.server.rotation.run import Scope, rewrap_documents, rewrap_objects
 from proxy.server.rotation.session import Session, session
-from proxy.server.rotation.usage import documents
 
 PROGRESS_SECONDS = 5.0
+MAX_TOLD = 10_000
+"""Objects that a report names one by one."""
+_TOLD = frozenset({"failed", "changed", "older", "archived"})
+_MEANINGS = {
+    "rewrapped": "rewrapped",
+    "current": "current",
+    "plain": "not encrypted",
+    "changed": "changed meanwhile",
+    "failed": "failed",
+    "older": "older versions that keep an older key",
+    "archived": "archived: restore them first",
+    "customer": "under keys of clients (SSE-C)",
+}
+_ALWAYS = ("rewrapped", "current", "plain", "changed", "failed")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,96 +62,122 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="NUMBER", type=float, help="objects a second, at most")
     parser.add_argument("--parallel", metavar="NUMBER", type=int, default=8, help="objects at once (default 8)")
     parser.add_argument("--start-after", metavar="KEY", default="", help="go on after this object")
+    parser.add_argument("--progress", metavar="FILE", type=Path, help="keep here how far it is, and go on from there")
+    add_report_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the work and report it; raises `ConfigError`."""
     config = load_config(arguments.config)
+    told = _Told(echo=on_screen(arguments.output) == "text")
     try:
-        tally = asyncio.run(_rewrap(config, arguments))
+        asyncio.run(_rewrap(config, arguments, told))
     except (S3Error, IntegrityError) as error:
         raise failed(error) from error
-    what = "would be rewrapped" if arguments.dry_run else "rewrapped"
-    print(
-        f"{tally['rewrapped']} {what}, {tally['current']} current, {tally['plain']} not encrypted, "
-        f"{tally['changed'] + tally['gone']} changed meanwhile, {tally['failed']} failed"
-    )
-    if tally["failed"] or tally["changed"]:
+    renderers = {
+        "text": lambda: told.text(arguments),
+        "json": lambda: as_json(told.report(arguments)),
+        "markdown": lambda: told.markdown(arguments),
+    }
+    write_reports(arguments.output, renderers)
+    if told.tally["failed"] or told.tally["changed"]:
         return Exit.BAD_NEWS
-    return Exit.CLEAN if tally else Exit.NOTHING
+    return Exit.CLEAN if told.tally else Exit.NOTHING
 
 
-async def _rewrap(config: Config, arguments: argparse.Namespace) -> Counter[str]:
+async def _rewrap(config: Config, arguments: argparse.Namespace, told: _Told) -> None:
     async with session(config) as opened:
         target = None if arguments.to is None else opened.ring.find(arguments.to)
-        rewrapper = Rewrapper(opened, target=target, dry_run=arguments.dry_run)
-        run = _Run(arguments)
+        task = Task(arguments.bucket, arguments.prefix, "" if target is None else target.name)
+        progress = Progress(task) if arguments.dry_run else resume(arguments.progress, task)
+        if arguments.start_after:
+            progress.after = (arguments.start_after, "")
+        told.begin(progress)
+        versioning = await opened.depot.versioning(arguments.bucket)
+        guard = USUAL
+        if arguments.only != "bucket-keys" and not arguments.dry_run:
+            guard = await _guard(opened, arguments, versioning)
+        rewrapper = Rewrapper(
+            opened, target=target, dry_run=arguments.dry_run, guard=guard, suspended=versioning == "Suspended"
+        )
         if arguments.only != "objects":
-            bound = config.bucket(arguments.bucket).encryption.bind_as or arguments.bucket
-            async for name, document in documents(opened.depot, config.upstream.state, bound):
-                run.note(await rewrapper.document(arguments.bucket, name, document))
+            await rewrap_documents(opened, rewrapper, arguments.bucket, told.note)
         if arguments.only != "bucket-keys":
-            if not arguments.alone and not arguments.dry_run:
-                await _refuse_careless(opened, arguments.bucket)
-            await _objects(opened, rewrapper, arguments, run)
-        return run.tally
+            scope = Scope(arguments.bucket, arguments.prefix, versioning != "", arguments.parallel, arguments.rate)
+            await rewrap_objects(opened, rewrapper, scope, progress, told.note)
 
 
-async def _refuse_careless(opened: Session, bucket: str) -> None:
-    """Refuse to copy objects on a store that would let an old capsule replace one that was written meanwhile."""
+async def _guard(opened: Session, arguments: argparse.Namespace, versioning: str) -> Guard:
+    """Find out what the store checks; refuse to copy objects where an old capsule could replace a newer one."""
     state = opened.config.upstream.state
-    if not await opened.depot.checks_conditions(bucket, f"{state.prefix}probe-{opened.entropy.random(8).hex()}"):
+    place = state.bucket or arguments.bucket
+    if versioning == "Enabled" and await opened.depot.is_locked(place):
+        # A probe would stay for as long as the lock says, and versions need no conditions.
+        return NO_GUARD
+    guard = await find_guard(opened.depot, place, f"{state.prefix}probe-{opened.entropy.random(8).hex()}")
+    if guard.source is None and versioning != "Enabled" and not arguments.alone:
         message = (
             "this store does not check x-amz-copy-source-if-match: an object that is written meanwhile would be lost"
         )
         remedy = "make sure that nobody writes to the bucket, and add --alone; or --only bucket-keys"
         raise ConfigError([opened.config.source.diagnostic(("upstream",), message, help=remedy)])
+    return guard
 
 
-async def _objects(opened: Session, rewrapper: Rewrapper, arguments: argparse.Namespace, run: _Run) -> None:
-    places = asyncio.Semaphore(max(1, arguments.parallel))
+@dataclass(slots=True)
+class _Told:
+    """Counts what was done, says so now and then, and reports it."""
 
-    async def one(key: str) -> None:
-        async with places:
-            await run.pace()
-            run.note(await rewrapper.object(arguments.bucket, key))
+    echo: bool
+    tally: Counter[str] = field(default_factory=Counter)
+    results: list[Result] = field(default_factory=list)
+    _since: float = field(default_factory=time.monotonic)
 
-    prefix = opened.config.upstream.state.prefix
-    async for page in opened.depot.pages(arguments.bucket, arguments.prefix, arguments.start_after):
-        keys = [key for key in page if not key.startswith(prefix)]
-        await asyncio.gather(*(one(key) for key in keys))
-        if keys:
-            run.progress(keys[-1])
-
-
-class _Run:
-    """Counts what was done, says so now and then, and keeps to the rate."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.tally: Counter[str] = Counter()
-        self._interval = 1 / arguments.rate if arguments.rate else 0.0
-        self._next = time.monotonic()
-        self._told = time.monotonic()
-
-    async def pace(self) -> None:
-        """Wait until the next object's turn."""
-        now = time.monotonic()
-        wait = self._next - now
-        self._next = max(now, self._next) + self._interval
-        if wait > 0:
-            await asyncio.sleep(wait)
+    def begin(self, progress: Progress) -> None:
+        """Count on from an earlier run, but for what it left to be done again."""
+        self.tally = Counter({k: v for k, v in progress.tally.items() if k not in ("changed", "failed")})
 
     def note(self, result: Result) -> None:
         """Count one object or document."""
         self.tally[result.outcome] += 1
-        if result.outcome in ("failed", "changed"):
-            print(f"{result.key}: {result.outcome} {result.problem}".rstrip())
+        if result.outcome in _TOLD:
+            if len(self.results) < MAX_TOLD:
+                self.results.append(result)
+            if self.echo and (result.outcome != "older" or result.problem):
+                print(f"{result.key}: {result.outcome} {result.problem}".rstrip())
+        if time.monotonic() - self._since > PROGRESS_SECONDS:
+            self._since = time.monotonic()
+            print(f"s3warden: {sum(self.tally.values())} done, up to {result.key!r}", file=sys.stderr)
 
-    def progress(self, key: str) -> None:
-        """Say how far it is, from time to time: what `--start-after` takes."""
-        if time.monotonic() - self._told > PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            print(f"s3warden: {sum(self.tally.values())} done, up to {key!r}", file=sys.stderr)
+    def text(self, arguments: argparse.Namespace) -> str:
+        """Sum up in a line."""
+        counts = {**self.tally, "changed": self.tally["changed"] + self.tally["gone"]}
+        shown = {what: counts.get(what, 0) for what in _MEANINGS if counts.get(what) or what in _ALWAYS}
+        meanings = {**_MEANINGS, **({"rewrapped": "would be rewrapped"} if arguments.dry_run else {})}
+        return ", ".join(f"{count} {meanings[what]}" for what, count in shown.items())
+
+    def report(self, arguments: argparse.Namespace) -> dict[str, object]:
+        """Return everything, for JSON."""
+        counted = sum(self.tally[what] for what in _TOLD)
+        return {
+            "bucket": arguments.bucket,
+            "prefix": arguments.prefix,
+            "to": arguments.to,
+            "dry_run": arguments.dry_run,
+            "counts": dict(sorted(self.tally.items())),
+            "objects": [
+                {"key": each.key, "version": each.version, "outcome": each.outcome, "problem": each.problem}
+                for each in self.results
+            ],
+            "left_out": max(0, counted - len(self.results)),
+        }
+
+    def markdown(self, arguments: argparse.Namespace) -> str:
+        """Return tables of counts and of what is not done."""
+        counts = as_table(("Outcome", "Objects"), sorted(self.tally.items()))
+        rows = [(each.key, each.version, each.outcome, each.problem) for each in self.results]
+        told = as_table(("Object", "Version", "Outcome", "Problem"), rows) if rows else ""
+        return f"# Rewrap of `{arguments.bucket}`\n\n{counts}\n\n{told}".rstrip()
 
 
 COMMAND = Command(
@@ -141,5 +187,5 @@ COMMAND = Command(
     run,
     "Write the bucket keys, and the capsules of objects, anew under the newest version of their key, or under another "
     "key. No body is read, and what is done already is left alone, so a run that broke off is started again. In a "
-    "versioned bucket each rewrapped object is a new version.",
+    "versioned bucket each rewrapped object is a new version, and older ones are reported.",
 )

@@ -38,6 +38,7 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("keys list", "list the keys of a configuration"),
     Listed("keys rotate", "make a new version of a key and put it to use"),
     Listed("keys disable", "refuse every use of a key, or allow it again"),
+    Listed("keys retire", "take a key that nothing depends on out of the configuration"),
     Listed("keys usage", "count what is stored under which key"),
     Listed("keys rewrap", "wrap bucket keys and objects under the keys of today"),
     Listed("object verify", "check a stored object without releasing it"),

@@ -11,6 +11,7 @@ import pytest
 from proxy.cli.main import main
 from tests.conftest import Store
 from tests.server.envelope.conftest import Sealed, sealed_proxy
+from tests.server.rotation.test_races import at
 from tests.server.rotation.test_rotation import PART, rotated, send_parts, wrapped_by
 
 
@@ -39,10 +40,40 @@ def test_objects_of_one_and_of_several_parts_are_rewrapped_and_readable(proxy: S
     assert {"FULL_CONTROL", "READ"} == {grant["Permission"] for grant in grants}
 
 
-def test_a_store_that_does_not_check_conditions_is_found_out(proxy: Sealed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ceph_checks_sources_under_its_own_name(proxy: Sealed) -> None:
     bucket = proxy.bucket()
     proxy.client.put_object(Bucket=bucket, Key="k", Body=b"x")
     command = ["keys", "rewrap", "--config", str(rotated(proxy.folder)), "--bucket", bucket]
-    assert main(command) == 2, "Ceph 16 copies whatever the condition says"
-    assert "does not check x-amz-copy-source-if-match" in capsys.readouterr().err
-    assert wrapped_by(proxy, bucket, "k") == "hr@2"
+    assert main(command) == 0, "no promise is needed"
+    assert wrapped_by(proxy, bucket, "k") == "hr@3"
+    assert [each["Key"] for each in proxy.direct.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
+
+
+@pytest.mark.parametrize("step", ["looked", "told", "copied", "settled"])
+@pytest.mark.parametrize("versioned", [False, True])
+@pytest.mark.parametrize("parts", [False, True])
+def test_what_is_written_meanwhile_stays(
+    proxy: Sealed, step: str, versioned: bool, parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = proxy.bucket()
+    if versioned:
+        proxy.direct.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    if parts:
+        send_parts(proxy, bucket, "k", os.urandom(PART), b"end")
+    else:
+        proxy.client.put_object(Bucket=bucket, Key="k", Body=b"old")
+    reached = at(monkeypatch, step, lambda: proxy.client.put_object(Bucket=bucket, Key="k", Body=b"new"))
+    command = ["keys", "rewrap", "--config", str(rotated(proxy.folder)), "--bucket", bucket, "--to", "ops"]
+    assert main(command) == (0 if step == "settled" else 1)
+    assert step in reached
+    assert proxy.client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"new"
+
+
+@pytest.mark.parametrize("step", ["looked", "told", "copied", "settled"])
+def test_what_is_deleted_meanwhile_stays_deleted(proxy: Sealed, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = proxy.bucket()
+    proxy.direct.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    proxy.client.put_object(Bucket=bucket, Key="k", Body=b"old")
+    at(monkeypatch, step, lambda: proxy.client.delete_object(Bucket=bucket, Key="k"))
+    main(["keys", "rewrap", "--config", str(rotated(proxy.folder)), "--bucket", bucket, "--to", "ops"])
+    assert "Contents" not in proxy.client.list_objects_v2(Bucket=bucket)

@@ -13,14 +13,18 @@ from types import MappingProxyType
 from urllib.parse import unquote_plus
 
 from proxy.clock import Clock
+from proxy.config import State
 from proxy.errors import S3Error
 from proxy.forward import Forwarder
 from proxy.s3.completion import NamedPart, render_completion
 from proxy.s3.copy_source import CopySource
 from proxy.s3.etags import quote_etag, unquote_etag
 from proxy.s3.headers import Headers
+from proxy.s3.state import copy_mark_key
 from proxy.s3.tagging import parse_tagging, render_tagging_header
 from proxy.s3.xml import Element, parse_xml
+from proxy.server.rotation import steps
+from proxy.server.rotation.grants import grant_fields
 from proxy.server.store import read_answer
 from proxy.server.upstream import Upstream, UpstreamError
 
@@ -32,9 +36,6 @@ _KEPT = (
     "x-amz-storage-class", "x-amz-website-redirect-location",
     "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold",
 )  # fmt: skip
-
-
-_GRANTEES = (("id", "ID"), ("uri", "URI"), ("emailAddress", "EmailAddress"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,42 @@ class Stored:
         return {**kept, **changed}
 
 
+ABSENT = "0" * 32
+"""An ETag that no object has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a store checks when it copies an object onto itself; `conditions.find_guard` finds out."""
+
+    source: str | None = "x-amz-copy-source-if-match"
+    """The field by which it refuses to copy another object than the one that was looked at; None: it has none."""
+    destination: bool = False
+    """Whether it refuses, by `If-Match`, to replace another one."""
+
+
+USUAL = Guard()
+"""What S3 has always checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy made; both empty where the store does not say."""
+
+    etag: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A row of the history of an object."""
+
+    id: str
+    latest: bool
+    modified: str
+    deletion: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Tagging:
     """The tags of an object, as a header and as a document; both empty without any."""
@@ -86,9 +123,13 @@ class Depot:
         self._forwarder = forwarder
         self._clock = clock
 
-    async def get(self, bucket: str, key: str) -> bytes | None:
+    def now(self) -> float:
+        """Return the time by the clock that requests are signed with."""
+        return self._clock.now()
+
+    async def get(self, bucket: str, key: str, version: str = "") -> bytes | None:
         """Return a small object of the proxy's own, None if there is none."""
-        status, _, body = await self._send("GET", bucket, key)
+        status, _, body = await self._send("GET", bucket, key, [("versionId", version)] if version else [])
         if status == 404:
             return None
         return good_answer(status, body)
@@ -103,19 +144,25 @@ class Depot:
         status, _, body = await self._send("DELETE", bucket, key, [("versionId", version_id)])
         good_answer(200 if status == 204 else status, body)
 
-    async def checks_conditions(self, bucket: str, key: str) -> bool:
-        """Tell whether the store refuses a copy of an object that is not the one that was looked at.
-
-        Tried with an object of our own, `key`, which does not stay.
-        """
-        await self.put(bucket, key, b"probe")
-        try:
-            await self.copy(Stored(bucket, key, Headers.of([("etag", '"00000000000000000000000000000000"')])), {})
-        except S3Error as error:
-            return error.code == "PreconditionFailed"
-        finally:
+    async def erase(self, bucket: str, key: str) -> None:
+        """Delete an object of the proxy's own, in all versions."""
+        if not await self.versioning(bucket):
             await self._send("DELETE", bucket, key)
-        return False
+            return
+        for version in await self.versions(bucket, key):
+            await self.delete(bucket, key, version.id)
+
+    async def versioning(self, bucket: str) -> str:
+        """Return `Enabled`, `Suspended`, or nothing for a bucket, or a store, without versions."""
+        status, _, body = await self._send("GET", bucket, None, [("versioning", "")])
+        if status in (400, 404, 405, 501):
+            return ""
+        return parse_xml(good_answer(status, body)).value("Status") or ""
+
+    async def is_locked(self, bucket: str) -> bool:
+        """Tell whether Object Lock may keep what is written from being deleted."""
+        status, _, _ = await self._send("GET", bucket, None, [("object-lock", "")])
+        return status == 200
 
     async def stretch(self, stored: Stored, first: int, end: int) -> bytes:
         """Return a few stored bytes of an object, if it is still the same."""
@@ -156,18 +203,26 @@ class Depot:
             if root.value("IsTruncated") != "true" or token is None:
                 return
 
-    async def versions(self, bucket: str, key: str) -> list[tuple[str, bool]]:
-        """Return (version id, whether it is the latest) of every version of one object."""
-        status, _, body = await self._send("GET", bucket, None, [("prefix", key), ("versions", "")])
-        rows = (row for row in parse_xml(good_answer(status, body)).children if row.name in ("Version", "DeleteMarker"))
-        return [
-            (row.value("VersionId") or "", row.value("IsLatest") == "true") for row in rows if row.value("Key") == key
-        ]
+    async def versions(self, bucket: str, key: str) -> list[Version]:
+        """Return every version of one object and every deletion, the newest first."""
+        found: list[Version] = []
+        marker: list[tuple[str, str]] = []
+        while True:
+            query = sorted([("encoding-type", "url"), ("prefix", key), ("versions", ""), *marker])
+            status, _, body = await self._send("GET", bucket, None, query)
+            root = parse_xml(good_answer(status, body))
+            rows = [row for row in root.children if row.name in ("Version", "DeleteMarker")]
+            own = [row for row in rows if unquote_plus(row.value("Key") or "") == key]
+            found += [_version(row) for row in own]
+            # Keys that only start with this one come after it.
+            if root.value("IsTruncated") != "true" or len(own) < len(rows) or not own:
+                return found
+            marker = [("key-marker", key), ("version-id-marker", found[-1].id)]
 
     async def grants(self, stored: Stored) -> dict[str, str]:
         """Return the fields that give a new object the ACL of an old one; none for the ACL that is usual."""
         status, _, body = await self._send("GET", stored.bucket, stored.key, stored.query(("acl", "")))
-        return _grants(parse_xml(good_answer(status, body)))
+        return grant_fields(parse_xml(good_answer(status, body)))
 
     async def tagging(self, stored: Stored) -> Tagging:
         """Return an object's tags; not every store copies them by itself."""
@@ -180,46 +235,85 @@ class Depot:
     async def put_tagging(self, stored: Stored, tagging: Tagging) -> None:
         """Give an object its tags again."""
         fields = {"content-type": "application/xml", "content-md5": _md5(tagging.document)}
-        query = [("tagging", "")]
+        query = stored.query(("tagging", ""))
         status, _, body = await self._send("PUT", stored.bucket, stored.key, query, fields, tagging.document)
         good_answer(200 if status == 204 else status, body)
 
-    async def copy(self, stored: Stored, fields: Mapping[str, str]) -> None:
+    async def copy(self, stored: Stored, fields: Mapping[str, str], guard: Guard = USUAL) -> Copied:
         """Copy an object, or a version of it, onto itself, if it is still the same, with new metadata and tags."""
-        status, _, body = await self._send(
-            "PUT",
-            stored.bucket,
-            stored.key,
-            (),
-            {**fields, **_source(stored), "x-amz-metadata-directive": "REPLACE", **_tagging_directive(fields)},
+        asked = {"x-amz-metadata-directive": "REPLACE", **_tagging_directive(fields), **_target(stored, guard)}
+        status, headers, body = await self._send(
+            "PUT", stored.bucket, stored.key, (), {**asked, **fields, **_source(stored, guard)}
         )
-        good_answer(status, body)
+        return _copied(headers, good_answer(status, body))
 
-    async def copy_parts(self, stored: Stored, fields: Mapping[str, str], ends: Iterable[int]) -> None:
-        """Copy an object of several parts onto itself along its part boundaries, which are part of its form."""
+    async def copy_parts(
+        self,
+        stored: Stored,
+        fields: Mapping[str, str],
+        ends: Iterable[int],
+        guard: Guard = USUAL,
+        state: State | None = None,
+    ) -> Copied:
+        """Copy an object of several parts onto itself along its part boundaries, which are part of its form.
+
+        `state` is where a mark goes meanwhile, by which `sweep` tells an upload that is left behind from those of
+        clients. Raises `S3Error` PreconditionFailed when the object was written meanwhile.
+        """
         status, _, body = await self._send("POST", stored.bucket, stored.key, [("uploads", "")], fields)
         upload_id = parse_xml(good_answer(status, body)).value("UploadId") or ""
+        unmark = None
         try:
-            parts, start = [], 0
-            for number, end in enumerate(ends, 1):
-                parts.append(NamedPart(number, await self._copy_part(stored, upload_id, number, start, end)))
-                start = end
-            document = render_completion(parts)
-            status, _, body = await self._send(
-                "POST",
-                stored.bucket,
-                stored.key,
-                [("uploadId", upload_id)],
-                {"content-type": "application/xml"},
-                document,
-            )
-            good_answer(status, body)
+            steps.reached("upload-created")
+            unmark = await self._mark(stored, upload_id, state)
+            copied = await self._copy_into(stored, upload_id, ends, guard)
         except BaseException:
-            await self._send("DELETE", stored.bucket, stored.key, [("uploadId", upload_id)])
+            status, _, _ = await self._send("DELETE", stored.bucket, stored.key, [("uploadId", upload_id)])
+            if unmark is not None and status in (204, 404):
+                await self._send(*unmark)
             raise
+        if unmark is not None:
+            await self._send(*unmark)
+        return copied
 
-    async def _copy_part(self, stored: Stored, upload_id: str, number: int, start: int, end: int) -> str:
-        fields = _source(stored)
+    async def _mark(
+        self, stored: Stored, upload_id: str, state: State | None
+    ) -> tuple[str, str, str, list[tuple[str, str]]] | None:
+        """Mark an upload; return the request that takes the mark away."""
+        if state is None:
+            return None
+        bucket, key = state.bucket or stored.bucket, copy_mark_key(stored.bucket, stored.key, upload_id, state.prefix)
+        status, headers, body = await self._send("PUT", bucket, key)
+        good_answer(status, body)
+        steps.reached("upload-marked")
+        version = headers.joined("x-amz-version-id")
+        return "DELETE", bucket, key, [("versionId", version)] if version else []
+
+    async def _copy_into(self, stored: Stored, upload_id: str, ends: Iterable[int], guard: Guard) -> Copied:
+        parts, start = [], 0
+        for number, end in enumerate(ends, 1):
+            parts.append(NamedPart(number, await self._copy_part(stored, upload_id, number, start, end, guard)))
+            steps.reached("part-copied")
+            start = end
+        if not stored.version:
+            # No condition is needed for this: what is there now was there while its parts were copied, since no two
+            # writes of an object have the same ETag. A version never changes.
+            now = await self.head(stored.bucket, stored.key)
+            if now is None or now.etag != stored.etag:
+                raise S3Error("PreconditionFailed")
+        steps.reached("parts-checked")
+        status, headers, body = await self._send(
+            "POST",
+            stored.bucket,
+            stored.key,
+            [("uploadId", upload_id)],
+            {"content-type": "application/xml", **_target(stored, guard)},
+            render_completion(parts),
+        )
+        return _copied(headers, good_answer(status, body))
+
+    async def _copy_part(self, stored: Stored, upload_id: str, number: int, start: int, end: int, guard: Guard) -> str:
+        fields = _source(stored, guard)
         if (start, end) != (0, stored.size):
             # S3 copies ranges of sources above 5 MiB only: what is smaller is one part, and copied whole.
             fields["x-amz-copy-source-range"] = f"bytes={start}-{end - 1}"
@@ -235,7 +329,7 @@ class Depot:
         query: list[tuple[str, str]] | tuple[()] = (),
         fields: Mapping[str, str] = _NONE,
     ) -> tuple[int, Headers, bytes]:
-        """Return status, fields and body of any answer, bounded; raises `S3Error` when there is none."""
+        """Return any answer: status, fields and body, bounded; raises `S3Error` when there is none."""
         return await self._send(method, bucket, key, query, fields)
 
     async def _send(
@@ -255,11 +349,23 @@ class Depot:
             raise S3Error("ServiceUnavailable", detail=str(error)) from error
 
 
-def _source(stored: Stored) -> dict[str, str]:
-    return {
-        "x-amz-copy-source": str(CopySource(stored.bucket, stored.key, stored.version or None)),
-        "x-amz-copy-source-if-match": quote_etag(stored.etag),
-    }
+def _version(row: Element) -> Version:
+    latest, modified = row.value("IsLatest") == "true", row.value("LastModified") or ""
+    return Version(row.value("VersionId") or "", latest, modified, row.name == "DeleteMarker")
+
+
+def _copied(headers: Headers, body: bytes) -> Copied:
+    etag = parse_xml(body).value("ETag") if body.strip() else None
+    return Copied(unquote_etag(etag or ""), headers.joined("x-amz-version-id") or "")
+
+
+def _source(stored: Stored, guard: Guard) -> dict[str, str]:
+    fields = {"x-amz-copy-source": str(CopySource(stored.bucket, stored.key, stored.version or None))}
+    return fields | ({guard.source: quote_etag(stored.etag)} if guard.source is not None else {})
+
+
+def _target(stored: Stored, guard: Guard) -> dict[str, str]:
+    return {"if-match": quote_etag(stored.etag)} if guard.destination else {}
 
 
 def _md5(raw: bytes) -> str:
@@ -268,24 +374,6 @@ def _md5(raw: bytes) -> str:
 
 def _tagging_directive(fields: Mapping[str, str]) -> dict[str, str]:
     return {"x-amz-tagging-directive": "REPLACE"} if "x-amz-tagging" in fields else {}
-
-
-def _grants(acl: Element) -> dict[str, str]:
-    owner, listed = acl.child("Owner"), acl.child("AccessControlList")
-    if owner is None or listed is None:
-        raise S3Error("ServiceUnavailable", detail="the upstream's ACL cannot be read")
-    fields: dict[str, str] = {}
-    usual = True
-    for grant in listed.all("Grant"):
-        grantee, permission = grant.child("Grantee"), grant.value("Permission") or ""
-        found = [(kind, grantee.value(name)) for kind, name in _GRANTEES] if grantee is not None else []
-        who = next((f'{kind}="{value}"' for kind, value in found if value), None)
-        if who is None:
-            raise S3Error("NotImplemented", detail="the object's ACL names somebody in a way that cannot be repeated")
-        usual = usual and permission == "FULL_CONTROL" and who == f'id="{owner.value("ID")}"'
-        name = f"x-amz-grant-{permission.lower().replace('_', '-')}"
-        fields[name] = f"{fields[name]}, {who}" if name in fields else who
-    return {} if usual else fields
 
 
 def good_answer(status: int, body: bytes) -> bytes:

@@ -14,22 +14,31 @@ from proxy.audit.event import KeyUse
 from proxy.clock import SystemClock
 from proxy.envelope.capsule import redraft_capsule
 from proxy.envelope.context import object_arn
+from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import KEY_SIZE
-from proxy.envelope.single import envelope_value
+from proxy.envelope.single import Envelope, envelope_value
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Holder
 from proxy.keys.kek import KekDocument, kek_location, seal_kek
 from proxy.keys.ring import MasterKey
 from proxy.keys.rules import KeyChoice, uses_kek
-from proxy.server.rotation.replacing import replace_capsule
+from proxy.server.rotation import steps
+from proxy.server.rotation.depot import USUAL, Guard, Stored
+from proxy.server.rotation.replacing import NULL_VERSION, replace_capsule
 from proxy.server.rotation.session import Session
 from proxy.server.rotation.usage import edk_name, envelope_of
 
 OPERATION = "keys rewrap"
 """What the trail names as the operation."""
 
-Outcome: TypeAlias = Literal["rewrapped", "current", "plain", "changed", "gone"]
-"""`changed`: somebody wrote the object meanwhile; the next run sees to it."""
+Outcome: TypeAlias = Literal[
+    "rewrapped", "current", "plain", "customer", "changed", "gone", "older", "archived", "failed"
+]  # fmt: skip
+"""`changed`: somebody wrote the object meanwhile; the next run sees to it. `customer`: its key is its client's.
+`older`: a version that stays under an older key. `archived`: in a class that has to be restored first."""
+_OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "NoSuchVersion"})
+"""What a store answers to a copy of an object that was written or deleted meanwhile."""
+_ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +46,25 @@ class Result:
     """What became of one object or document."""
 
     key: str
-    outcome: Outcome | Literal["failed"]
+    outcome: Outcome
     problem: str = ""
+    version: str = ""
+    """The id of an older version."""
 
 
 class Rewrapper:
     """Wraps anew what one bucket holds. `target` None keeps each object under its own key, newest version."""
 
-    def __init__(self, session: Session, *, target: MasterKey | None = None, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        target: MasterKey | None = None,
+        dry_run: bool = False,
+        guard: Guard = USUAL,
+        suspended: bool = False,
+    ) -> None:
+        """`guard` is what the store checks; `suspended` says that the bucket's versioning is."""
         self._config = session.config
         self._depot = session.depot
         self._ring = session.ring
@@ -53,6 +73,8 @@ class Rewrapper:
         self._trail = session.trail
         self._target = target
         self._dry_run = dry_run
+        self._guard = guard
+        self._suspended = suspended
         self._newest: dict[str, str] = {}
         self._clock = SystemClock()
 
@@ -68,11 +90,27 @@ class Rewrapper:
         try:
             return Result(key, await self._object(bucket, key))
         except S3Error as error:
-            if error.code == "PreconditionFailed":
+            if error.code in _OVERTAKEN:
                 return Result(key, "changed")
             return Result(key, "failed", _words(error))
         except IntegrityError as error:
             return Result(key, "failed", _words(error))
+
+    async def older(self, bucket: str, key: str, version: str) -> Result:
+        """Tell whether an older version is under the right key; nothing can put it there but a new version."""
+        try:
+            stored = await self._depot.head(bucket, key, version)
+            envelope = envelope_of(stored) if stored is not None else None
+            if envelope is None:
+                return Result(key, "plain" if stored is not None else "gone", version=version)
+            if customer_edk(envelope.capsule.edks) is not None:
+                return Result(key, "customer", version=version)
+            encryption = self._config.bucket(bucket).encryption
+            holders = await self._custody.holders(encryption.bind_as or bucket, encryption, envelope.capsule.edks)
+            current = await self._are_current(envelope, holders)
+            return Result(key, "current" if current else "older", version=version)
+        except (S3Error, IntegrityError) as error:
+            return Result(key, "failed", _words(error), version)
 
     async def _document(self, bucket: str, id: str, document: KekDocument) -> Outcome:
         bound = self._config.bucket(bucket).encryption.bind_as or bucket
@@ -84,8 +122,10 @@ class Rewrapper:
         if recovery is not None and (found := self._ring.named(recovery)) is not None:
             masters.append(found)
         wanted = [await self._name_of(master) for master in masters]
+        place, key = kek_location(self._config.upstream.state, bound, id)
         if [edk_name(edk) for edk in document.edks] == wanted:
-            return "current"
+            # A run that was broken off may have left older versions behind.
+            return "rewrapped" if await self._prune(place, key) else "current"
         if document.id != id:
             raise IntegrityError("kek", "another bucket key stands in its place")
         data_key, _ = await self._ring.unwrap(document.edks, document.context(bound))
@@ -95,15 +135,22 @@ class Rewrapper:
         await self._record("kms:ReEncryptFrom", owners[0][1], bucket, f"kek/{id}")
         await self._record("kms:ReEncryptTo", masters[0], bucket, f"kek/{id}")
         fresh = await seal_kek(id, secret, document.created, bound, masters, self._entropy)
-        place, key = kek_location(self._config.upstream.state, bound, id)
         await self._depot.put(place, key, fresh)
+        steps.reached("document-written")
         if await self._depot.get(place, key) != fresh:
             return "changed"
-        # Older versions of the document are still wrapped by the old key.
-        for version, latest in await self._depot.versions(place, key):
-            if not latest and version not in ("", "null"):
-                await self._depot.delete(place, key, version)
+        await self._prune(place, key)
+        steps.reached("document-pruned")
         return "rewrapped"
+
+    async def _prune(self, bucket: str, key: str) -> bool:
+        """Delete the older versions of a document, which an older key opens; tell whether there were any."""
+        if not await self._depot.versioning(bucket):
+            return False
+        older = [version for version in await self._depot.versions(bucket, key) if not version.latest]
+        for version in older if not self._dry_run else ():
+            await self._depot.delete(bucket, key, version.id)
+        return bool(older)
 
     async def _object(self, bucket: str, key: str) -> Outcome:
         stored = await self._depot.head(bucket, key)
@@ -112,12 +159,17 @@ class Rewrapper:
         envelope = envelope_of(stored)
         if envelope is None:
             return "plain"
+        if customer_edk(envelope.capsule.edks) is not None:
+            return "customer"
         encryption = self._config.bucket(bucket).encryption
         bound = encryption.bind_as or bucket
         holders = await self._custody.holders(bound, encryption, envelope.capsule.edks)
         target = self._target or holders[0].key
-        if len(holders) == len(envelope.capsule.edks) == 1 and await self._is_current(holders[0], target):
+        if await self._are_current(envelope, holders):
             return "current"
+        if _is_archived(stored):
+            return "archived"
+        await self._refuse_to_replace_history(stored)
         arn = object_arn(bound, key)
         keys = None
         failure: S3Error | IntegrityError | None = None
@@ -137,13 +189,26 @@ class Rewrapper:
         choice = KeyChoice(target, is_kms=True, uses_kek=uses_kek(target, encryption, None))
         edk = await self._custody.wrap(choice, bound, encryption, draft.data_key, draft.context)
         value = envelope_value(draft.seal([edk]), envelope.body_header)
-        written = await replace_capsule(self._depot, stored, envelope, keys, value)
+        state = self._config.upstream.state
+        written = await replace_capsule(self._depot, stored, envelope, keys, value, guard=self._guard, state=state)
         return "rewrapped" if written else "changed"
 
     async def _record(self, action: str, key: MasterKey, bucket: str, name: str) -> None:
         """Keep on record what is about to be done, by whoever runs the command."""
         now, request_id = self._clock.now(), self._entropy.random(8).hex().upper()
         await self._trail.record(KeyUse(now, request_id, action, key.arn, "allowed", OPERATION, bucket, name))
+
+    async def _refuse_to_replace_history(self, stored: Stored) -> None:
+        """Refuse a copy that would take the place of an older version: where versioning is suspended, `null`'s."""
+        if not self._suspended or stored.headers.joined("x-amz-version-id") in (None, "", NULL_VERSION):
+            return
+        if any(version.id == NULL_VERSION for version in await self._depot.versions(stored.bucket, stored.key)):
+            detail = "versioning is suspended, so a new version would replace the older one called null"
+            raise S3Error("InvalidObjectState", detail=detail)
+
+    async def _are_current(self, envelope: Envelope, holders: tuple[Holder, ...]) -> bool:
+        target = self._target or holders[0].key
+        return len(holders) == len(envelope.capsule.edks) == 1 and await self._is_current(holders[0], target)
 
     async def _is_current(self, holder: Holder, target: MasterKey) -> bool:
         if holder.key.name != target.name:
@@ -157,6 +222,13 @@ class Rewrapper:
             edk = await master.wrap(self._entropy.random(KEY_SIZE), {"s3w": "probe"})
             known = self._newest[master.name] = edk_name(edk)
         return known
+
+
+def _is_archived(stored: Stored) -> bool:
+    """Tell whether the content has to be restored before it can be copied."""
+    restored = 'ongoing-request="false"' in (stored.headers.joined("x-amz-restore") or "")
+    archived = stored.headers.joined("x-amz-archive-status") is not None
+    return (archived or stored.headers.joined("x-amz-storage-class") in _ARCHIVED) and not restored
 
 
 def _words(error: S3Error | IntegrityError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from proxy.audit.chain import records
 from proxy.audit.journal import journal_places
 from proxy.cli.main import main
 from proxy.envelope.single import parse_envelope
-from proxy.errors import S3Error
 from proxy.server.rotation.depot import Depot
 from proxy.server.rotation.usage import edk_name
 from proxy.server.upstream import PooledUpstream
@@ -213,31 +211,6 @@ def test_every_bucket_in_envelope_mode_is_looked_at_by_default(
     told = capsys.readouterr().out
     assert f"{bucket}: hr@2: 1 objects" in told
     assert f"{bucket}: `damaged` has a capsule that cannot be read" in told
-
-
-def test_an_object_that_is_written_meanwhile_keeps_what_was_written(
-    proxy: Sealed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bucket = proxy.bucket()
-    proxy.client.put_object(Bucket=bucket, Key="k", Body=b"old")
-    real = Depot.grants
-
-    async def copy(depot: Depot, stored: Any, fields: dict[str, str]) -> None:
-        """Refuse what a store that checks conditions refuses."""
-        now = await depot.head(stored.bucket, stored.key)
-        if now is None or now.etag != stored.etag:
-            raise S3Error("PreconditionFailed")
-
-    monkeypatch.setattr(Depot, "copy", copy)
-
-    async def grants(depot: Depot, stored: Any) -> dict[str, str]:
-        await asyncio.to_thread(proxy.client.put_object, Bucket=bucket, Key="k", Body=b"new")
-        return await real(depot, stored)
-
-    monkeypatch.setattr(Depot, "grants", grants)
-    assert rewrap(proxy, bucket) == 1
-    assert "k: changed" in capsys.readouterr().out
-    assert proxy.client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"new"
 
 
 def test_a_store_that_does_not_check_conditions_needs_a_promise(
