@@ -64,8 +64,9 @@ def complete(
     """Return the request as it will be sent. `settings` are those of its bucket, None without a bucket.
 
     An alias of a KMS key gives way to the key's ARN: the store must not resolve it to another key than the
-    one that is judged. Raises `S3Error` InvalidArgument for an alias that `kms` does not resolve, or
-    KMS.NotFoundException where the proxy encrypts; without `kms` that is every alias.
+    one that is judged. So does, where the proxy encrypts, the ARN by which another place knows a key. Raises
+    `S3Error` InvalidArgument for an alias that `kms` does not resolve, or KMS.NotFoundException where the proxy
+    encrypts; without `kms` that is every alias.
     """
     if claim.plus_is_space:
         request = _read_plus_as_space(request)
@@ -90,13 +91,13 @@ def complete(
 
 
 def _without_alias(name: str, settings: BucketSettings | None, kms: KmsNames) -> str:
-    try:
+    if settings is None or settings.encryption.mode != "envelope":
         return kms.without_alias(name)
+    try:
+        return kms.own_name(name)
     except S3Error:
-        if settings is not None and settings.encryption.mode == "envelope":
-            # Nobody behind the proxy is asked: an alias that no key here has is none.
-            raise S3Error("KMS.NotFoundException", f"Alias {name} is not found.") from None
-        raise
+        # Nobody behind the proxy is asked: an alias that no key here has is none.
+        raise S3Error("KMS.NotFoundException", f"Alias {name} is not found.") from None
 
 
 def _changed(headers: Headers, removed: Mapping[str, str], added: Mapping[str, str]) -> Headers:

@@ -184,6 +184,16 @@ def test_where_the_proxy_encrypts_an_alias_that_nobody_resolves_is_a_key_that_is
         complete(request, ANONYMOUS, sealed, KMS)
 
 
+def test_where_the_proxy_encrypts_a_key_has_one_name_for_policies() -> None:
+    there = "arn:aws:kms:us-east-1:999999999999:key/1234abcd"
+    names = KmsNames("eu-central-1", "123456789012", elsewhere={there: ARN})
+    request = recognise(parse_head("PUT", "/bkt/k", Headers.of([(KMS_ID, there)])), DOMAINS)
+    sealed = BucketSettings("123456789012", encryption=BucketEncryption("envelope", "hr"))
+    done = complete(request, ANONYMOUS, sealed, names)
+    assert (done.request.headers.get(KMS_ID), done.removed) == (ARN, {KMS_ID: there})
+    assert complete(request, ANONYMOUS, BucketSettings("123456789012"), names).request is request, "the store knows it"
+
+
 def test_without_names_of_keys_every_alias_is_refused() -> None:
     request = recognise(parse_head("PUT", "/bkt/k", Headers.of([(KMS_ID, "alias/hr")])), DOMAINS)
     with pytest.raises(S3Error, match="aliases are not resolved"):

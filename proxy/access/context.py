@@ -20,7 +20,7 @@ from proxy.access.connection import Connection
 from proxy.access.kms import KmsNames
 from proxy.auth.claim import Claim
 from proxy.config.buckets import BucketSettings
-from proxy.config.keys import partition_of
+from proxy.config.keys import AwsKms, partition_of
 from proxy.config.model import Config
 from proxy.errors import ConfigError
 from proxy.identity import Identity
@@ -58,7 +58,8 @@ class AccessSettings:
         """
         region = config.upstream.region
         partition = partition_of(region)
-        kms = KmsNames(region, config.owner, partition, kms_aliases)
+        kept = {key.backend.key_arn: key.arn for key in config.keys.values() if isinstance(key.backend, AwsKms)}
+        kms = KmsNames(region, config.owner, partition, kms_aliases, kept)
         return cls(config.bucket, config.owner, region, kms, partition, _given_values(config))
 
     def principal(self, identity: Identity | None) -> Mapping[str, ContextValue]:

@@ -26,6 +26,8 @@ class KmsNames:
     account: str
     partition: str = "aws"
     aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    elsewhere: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What keys here are called where they are kept -> their ARN here."""
 
     def key_arn(self, name: str) -> str:
         """Return the ARN of the key that `name` (id, ARN, alias or alias ARN) stands for.
@@ -46,6 +48,13 @@ class KmsNames:
         while some stores take ids that are no ARNs.
         """
         return self._alias(name) if _is_alias(name) else name
+
+    def own_name(self, name: str) -> str:
+        """Return `name`, or the key's ARN here if it is an alias or its ARN where it is kept; raises as `key_arn`.
+
+        Where the proxy encrypts, a key has one name for policies.
+        """
+        return self.elsewhere.get(name) or self.without_alias(name)
 
     def _alias(self, name: str) -> str:
         found = self.aliases.get(name) or self.aliases.get(name.split(":", 5)[-1])

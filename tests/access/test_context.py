@@ -51,6 +51,13 @@ def test_a_key_that_is_not_the_configurations_to_give_is_refused(tmp_path: Path,
     assert caught.value.diagnostics[0].span.line == 3
 
 
+def test_a_key_of_another_place_is_known_by_its_name_there(tmp_path: Path) -> None:
+    there = "arn:aws:kms:eu-central-1:999999999999:key/1234abcd"
+    config = loaded(tmp_path, f"{{}}\nkeys: {{hr: {{type: aws-kms, key_arn: '{there}'}}}}")
+    kms = AccessSettings.of(config).kms
+    assert (kms.own_name(there), kms.key_arn(there)) == (config.keys["hr"].arn, there)
+
+
 @pytest.mark.parametrize(
     ("region", "partition"), [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
 )
