@@ -107,10 +107,13 @@ class UploadKeys:
     ) -> ObjectKeys:
         """Return the keys of an object under a client's key, who proves with every part to have it.
 
-        What ends the upload may come without the key, and gets only what it takes to write the trailer.
+        What lists parts or ends the upload may come without the key, and gets what it takes to write the trailer.
         """
-        if request.operation.name in _NEEDS_NO_KEY and key_of(request.headers, source=False) is None:
-            return ObjectKeys(b"", self._open(context.envelope.get(TAIL, ""), place, KEY_SIZE), b"")
+        name = request.operation.name
+        if name in _NEEDS_NO_KEY and key_of(request.headers, source=False) is None:
+            writes_trailer = name == "CompleteMultipartUpload"
+            tail = self._open(context.envelope.get(TAIL, ""), place, KEY_SIZE) if writes_trailer else b""
+            return ObjectKeys(b"", tail, b"")
         return await self._capsules.open(exchange, place, capsule, request.headers, OF_UPLOAD)
 
     def _open(self, sealed: str, place: Place, size: int) -> bytes:

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proxy.config import KeySettings
+from proxy.envelope.customer_key import PROVIDER as CUSTOMER_PROVIDER
 from proxy.envelope.keyring import Edk
 from proxy.keys.kek import kek_id
 from proxy.keys.ring import KeyRing
 from proxy.server.rotation.usage import edk_name
 from proxy.server.scan.protection import Protection
 from proxy.server.scan.survey import BucketKeys
-
-CUSTOMER_PROVIDER = "s3w-sse-c"
-"""Says that a client keeps the key of an object (SSE-C) to itself."""
 
 
 @dataclass(frozen=True, slots=True)

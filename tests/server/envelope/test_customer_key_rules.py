@@ -23,8 +23,10 @@ from proxy.cli.exits import Exit
 from proxy.cli.main import main
 from proxy.envelope.capsule import parse_capsule
 from proxy.envelope.context import object_arn
+from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.metadata import decode_value
 from proxy.envelope.sizes import FRAME, MIN_PART
+from proxy.envelope.state import StateSeal
 from tests.conftest import Store
 from tests.server.envelope.conftest import Sealed, fetch, sealed_proxy
 from tests.server.envelope.customer_cases import (
@@ -370,6 +372,15 @@ def test_the_state_of_another_upload_ends_none(own: Sealed, bucket: str) -> None
     for name, (upload_id, etag) in uploads.items():
         with pytest.raises(ClientError):
             complete(own.client, bucket, upload_id, {1: etag}, name)
+
+
+def test_an_upload_keeps_the_key_of_its_trailer_and_no_other(own: Sealed, bucket: str) -> None:
+    own.client.create_multipart_upload(Bucket=bucket, Key="key", **key())
+    [row] = own.direct.list_objects_v2(Bucket=bucket, Prefix=".s3w/")["Contents"]
+    kept = json.loads(own.direct.get_object(Bucket=bucket, Key=row["Key"])["Body"].read())["envelope"]
+    assert set(kept) == {"value", "tail"}
+    seal = StateSeal([b"state-secret-of-more-than-thirty-two-bytes"], SystemEntropy())
+    assert len(seal.open(base64.b64decode(kept["tail"]), object_arn(bucket, "key"))) == 32
 
 
 def test_the_official_sdk_opens_it_with_the_clients_key_alone(own: Sealed, bucket: str) -> None:
