@@ -105,8 +105,8 @@ class Forwarder:
         """
         request, route = authorized.request, self.route
         fields = upstream_headers(request.headers)
-        for name in framing.drop:
-            fields.pop(name, None)
+        for name in framing.drop & fields.keys():
+            del fields[name]
         fields.update(framing.headers)
         fields["host"] = route.host(request.bucket)
         # A form is stored by a PutObject: the store could not check the client's own signature over its fields.
@@ -135,6 +135,17 @@ class Forwarder:
         own = authorized.identity.upstream if authorized.identity is not None else None
         headers, signer = self._sign(step.method, path, query, fields, step.payload_hash, own or self.credential(), now)
         return Prepared(step.method, _target(path, query), headers, step.make_body(signer))
+
+    def prepare_preflight(self, bucket: str, key: str | None, origin: str, method: str) -> Prepared:
+        """Prepare the question whether a page of `origin` may see answers to `method`; it needs no signature."""
+        fields = {
+            "accept-encoding": "identity",
+            "access-control-request-method": method,
+            "host": self.route.host(bucket),
+            "origin": origin,
+        }
+        path = upstream_path(bucket, key, virtual_host=self.route.virtual_host)
+        return Prepared("OPTIONS", path, tuple(fields.items()), b"")
 
     def prepare_own(
         self,

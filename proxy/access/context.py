@@ -126,13 +126,15 @@ def request_keys(
     now: float,
 ) -> dict[str, ContextValue]:
     """Return the keys that do not depend on what the request is about."""
-    keys = dict(settings.principal(identity))
     second = int(now)
-    keys["aws:sourceip"] = connection.source_ip
-    keys["aws:securetransport"] = "true" if connection.secure else "false"
-    keys["aws:currenttime"] = _iso(second)
-    keys["aws:epochtime"] = str(second)
-    keys["aws:requestedregion"] = claim.region or settings.region
+    keys: dict[str, ContextValue] = {
+        **settings.principal(identity),
+        "aws:sourceip": connection.source_ip,
+        "aws:securetransport": "true" if connection.secure else "false",
+        "aws:currenttime": _iso(second),
+        "aws:epochtime": str(second),
+        "aws:requestedregion": claim.region or settings.region,
+    }
     if connection.tls_version is not None:
         keys["s3:tlsversion"] = connection.tls_version
     agent = headers.get("user-agent")

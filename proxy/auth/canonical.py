@@ -129,7 +129,7 @@ def check_signed_names(headers: Headers, names: Iterable[str]) -> None:
     Whoever got hold of a signed request could add such headers, and this proxy would sign them.
     Raises `S3Error` AccessDenied.
     """
-    loose = [name for name in headers.names() if name[:6] == "x-amz-" and name not in names]
+    loose = [name for name in headers.names() if name not in names and name[:6] == "x-amz-"]
     if loose and "x-amz-content-sha256" in loose:
         # Covered all the same: its value is the last line of the canonical request.
         loose.remove("x-amz-content-sha256")

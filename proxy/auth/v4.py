@@ -8,6 +8,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import sha256
@@ -26,6 +27,7 @@ from proxy.s3.head import RequestHead
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE = "s3"
 _TERMINATOR = "aws4_request"
+_HEX_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _MALFORMED = "The authorization header is malformed; "
 
 
@@ -64,13 +66,14 @@ def verify_header(
 ) -> Claim:
     """Verify a request signed in its `Authorization` header. Raises `S3Error`."""
     headers = request.headers
-    credential_text, names_text, signature = _components(authorization)
-    try:
-        scope = parse_scope(credential_text)
-    except ScopeError as error:
-        raise S3Error("AuthorizationHeaderMalformed", f"{_MALFORMED}{error}") from None
-    names = parse_signed_names(names_text)
-    check_region(scope, settings, "AuthorizationHeaderMalformed", _MALFORMED)
+    # All but the signature repeats from one request of a client to the next.
+    repeated, mark, signature = authorization.partition("Signature=")
+    if mark and len(repeated) <= 1024 and _HEX_SIGNATURE.fullmatch(signature):
+        scope, names = _read_repeated(repeated)
+    else:
+        scope, names, signature = _read_authorization(authorization)
+    if settings.strict_region:
+        check_region(scope, settings, "AuthorizationHeaderMalformed", _MALFORMED)
     timestamp, signed_at = _request_time(request, now)
     if scope.date != timestamp[:8]:
         raise S3Error(
@@ -96,6 +99,23 @@ def verify_header(
         chunk_verifier(signed, credential),
         plus_is_space=plus_is_space,
     )
+
+
+@lru_cache(maxsize=4096)
+def _read_repeated(text: str) -> tuple[Scope, tuple[str, ...]]:
+    """Read the header up to its signature; raises `S3Error`."""
+    scope, names, _ = _read_authorization(f"{text}Signature=0")
+    return scope, names
+
+
+def _read_authorization(authorization: str) -> tuple[Scope, tuple[str, ...], str]:
+    """Return the scope, the names of the signed headers, and the signature; raises `S3Error`."""
+    credential, names, signature = _components(authorization)
+    try:
+        scope = parse_scope(credential)
+    except ScopeError as error:
+        raise S3Error("AuthorizationHeaderMalformed", f"{_MALFORMED}{error}") from None
+    return scope, parse_signed_names(names), signature
 
 
 def _components(authorization: str) -> tuple[str, str, str]:
@@ -210,30 +230,41 @@ def verify_signature(request: RequestHead, signed: Signed, credential: Credentia
     key = signing_key(credential, scope.date, scope.region)
     prefix = f"{ALGORITHM}\n{signed.timestamp}\n{scope.text}\n"
     provided = signed.signature.encode("utf-8", "replace")
-    first = ("", "")
-    for text, plus_is_space in _readings(request, signed, hosts):
-        string_to_sign = prefix + sha256(text.encode("latin-1", "replace")).hexdigest()
-        expected = digest(key, string_to_sign.encode(), "sha256").hex()
-        if compare_digest(expected.encode(), provided):
+
+    def is_of(string_to_sign: str) -> bool:
+        return compare_digest(digest(key, string_to_sign.encode(), "sha256").hex().encode(), provided)
+
+    received = _as_received(request, signed)
+    string_to_sign = prefix + _hashed(received)
+    if is_of(string_to_sign):
+        return False
+    for text, plus_is_space in _other_readings(request, signed, hosts):
+        if is_of(prefix + _hashed(text)):
             return plus_is_space
-        if not first[0]:
-            first = (text, string_to_sign)
-    raise mismatch(credential.access_key_id, first[1], signed.signature, first[0])
+    raise mismatch(credential.access_key_id, string_to_sign, signed.signature, received)
 
 
-def _readings(request: RequestHead, signed: Signed, hosts: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yield canonical requests, with whether `+` was read as a space; as received comes first."""
+def _hashed(canonical_request: str) -> str:
+    return sha256(canonical_request.encode("latin-1", "replace")).hexdigest()
+
+
+def _as_received(request: RequestHead, signed: Signed) -> str:
+    """Return the canonical request, read as the specification says."""
+    headers, query = request.headers, request.query_string
+    path = canonical.as_latin1(request.path)
+    query = canonical.canonical_query(query, omit=signed.without_parameter) if query else ""
+    lines = canonical.canonical_headers(headers, signed.names, headers.get("host") or "")
+    return f"{request.method}\n{path}\n{query}\n{lines}\n{';'.join(signed.names)}\n{signed.payload.text}"
+
+
+def _other_readings(request: RequestHead, signed: Signed, hosts: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield what clients sign that send something else, with whether `+` was read as a space."""
     query_string = request.query_string
     omit = signed.without_parameter
     tail = f"\n{';'.join(signed.names)}\n{signed.payload.text}"
     received = request.headers.get("host") or ""
-    path = canonical.as_latin1(request.path)
-    query = canonical.canonical_query(query_string, omit=omit)
-    lines = canonical.canonical_headers(request.headers, signed.names, received)
-    yield f"{request.method}\n{path}\n{query}\n{lines}{tail}", False
-
-    paths = dict.fromkeys((path, canonical.fallback_path(request.path)))
-    queries = {query: False}
+    paths = dict.fromkeys((canonical.as_latin1(request.path), canonical.fallback_path(request.path)))
+    queries = {canonical.canonical_query(query_string, omit=omit): False}
     if "+" in query_string:
         queries[canonical.canonical_query(query_string, omit=omit, plus_is_space=True)] = True
     for host in canonical.host_candidates(received, hosts):

@@ -9,12 +9,13 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), the S3 API reference for the rest.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from proxy.errors import S3Error
 from proxy.s3.address import encode_key
 from proxy.s3.copy_source import parse_copy_source
-from proxy.s3.headers import Headers
+from proxy.s3.headers import Headers, NameTable
 from proxy.s3.request import S3Request
 from proxy.s3.tagging import parse_tagging_header, render_tagging_header
 
@@ -70,6 +71,7 @@ _REPLACED = frozenset(
     }
 )
 _NOT_RETURNED = HOP_BY_HOP | {"alt-svc", "date", "server", "set-cookie", "strict-transport-security", "via"}
+_BARE_CONNECTIONS = frozenset({"close", "keep-alive"})
 _FRAMING_TOKEN = "aws-chunked"  # noqa: S105 - a content coding, not a secret
 
 
@@ -125,20 +127,30 @@ def client_headers(received: Headers, without: frozenset[str] = frozenset()) -> 
     Left out are `without` (lower-case) and what belongs to the connection. A Location is kept if it names
     no host, since another one would lead clients around the proxy.
     """
-    listed = {token.strip().lower() for token in (received.joined("connection") or "").split(",")}
-    kept = []
-    for name, folded, value in received.spelled():
-        if folded in _NOT_RETURNED or folded in without or folded in listed:
-            continue
-        if folded == "location" and (not value.startswith("/") or value.startswith("//")):
-            continue
-        if folded == "content-encoding":
-            # Stores that do not know the framing keep its name with the object.
-            value = without_framing(value)  # noqa: PLW2901 - the field as it leaves
-            if not value:
-                continue
-        kept.append((name, value))
+    passing = _passing(without)
+    kept = [(name, str(value, "latin-1")) for sent, value in received.raw if (name := passing[sent])]
+    listed = received.joined("connection")
+    if listed is not None and listed.lower() not in _BARE_CONNECTIONS:
+        tokens = {token.strip().lower() for token in listed.split(",")}
+        kept = [(name, value) for name, value in kept if name.lower() not in tokens]
+    if "location" in received or "content-encoding" in received:
+        kept = [(name, value) for name, text in kept if (value := _returned(name.lower(), text)) is not None]
     return kept
+
+
+@lru_cache(maxsize=8)
+def _passing(without: frozenset[str]) -> NameTable:
+    """Return the table of names that pass, as they are sent; for others it has an empty text."""
+    left_out = _NOT_RETURNED | without
+    return NameTable(lambda name: "" if name.lower() in left_out else name)
+
+
+def _returned(name: str, value: str) -> str | None:
+    """Return a value as the client gets it, None if it does not."""
+    if name == "location":
+        return value if value.startswith("/") and not value.startswith("//") else None
+    # Stores that do not know the framing keep its name with the object.
+    return without_framing(value) or None if name == "content-encoding" else value
 
 
 def _check_connection(headers: Headers) -> None:

@@ -6,7 +6,7 @@ latin-1 text, which round-trips every byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Callable, Iterable, Iterator, KeysView
 
 from proxy.errors import S3Error
 
@@ -15,18 +15,26 @@ SECRET_VALUES = frozenset((*_CUSTOMER_KEY, *(f"{name}-md5" for name in _CUSTOMER
 """Fields whose values no error, log or policy condition may show: keys of clients (SSE-C), and their digests."""
 NOT_SHOWN = "(not shown)"
 
-# Name as sent -> the name as text, and in lower case. The same few dozen names come with every request; what
-# strangers send is remembered up to a bound.
-_NAMES: dict[bytes, tuple[str, str]] = {}
-_MAX_NAMES = 2048
+class NameTable(dict[bytes, str]):
+    """Remembers what a function makes of field names as sent.
+
+    The same few dozen names come with every request; what strangers send is remembered up to a bound.
+    """
+
+    LIMIT = 2048
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, raw: bytes) -> str:
+        made = self._make(raw.decode("latin-1"))
+        if len(self) < self.LIMIT and len(raw) <= 64:
+            self[raw] = made
+        return made
 
 
-def _read_name(raw: bytes) -> tuple[str, str]:
-    text = raw.decode("latin-1")
-    found = (text, text.lower())
-    if len(_NAMES) < _MAX_NAMES and len(raw) <= 64:
-        _NAMES[raw] = found
-    return found
+_FOLDED = NameTable(str.lower)
 
 
 class Headers:
@@ -39,18 +47,9 @@ class Headers:
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
-        index: dict[str, str | list[str]] = {}
-        for name_bytes, value_bytes in self.raw:
-            name = (_NAMES.get(name_bytes) or _read_name(name_bytes))[1]
-            value = str(value_bytes, "latin-1")
-            seen = index.get(name)
-            if seen is None:
-                index[name] = value
-            elif isinstance(seen, list):
-                seen.append(value)
-            else:
-                index[name] = [seen, value]
-        self._index = index
+        folded = _FOLDED
+        index: dict[str, str | list[str]] = {folded[name]: str(value, "latin-1") for name, value in self.raw}
+        self._index = index if len(index) == len(self.raw) else self._gather()
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -93,15 +92,23 @@ class Headers:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield (lower-case name, value) in the order they arrived, duplicates included."""
-        for _, name, value in self.spelled():
-            yield name, value
-
-    def spelled(self) -> list[tuple[str, str, str]]:
-        """Return (name as sent, lower-case name, value) in the order they arrived, duplicates included."""
-        return [(*(_NAMES.get(name) or _read_name(name)), str(value, "latin-1")) for name, value in self.raw]
+        for name, value in self.raw:
+            yield _FOLDED[name], str(value, "latin-1")
 
     def __len__(self) -> int:
         return len(self.raw)
+
+    def _gather(self) -> dict[str, str | list[str]]:
+        index: dict[str, str | list[str]] = {}
+        for name, value in self:
+            seen = index.get(name)
+            if seen is None:
+                index[name] = value
+            elif isinstance(seen, list):
+                seen.append(value)
+            else:
+                index[name] = [seen, value]
+        return index
 
     def __repr__(self) -> str:
         # Values may be secrets (SSE-C keys, tokens, signatures): show names only.

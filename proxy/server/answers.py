@@ -18,6 +18,7 @@ from proxy.s3.form_answer import form_answer
 from proxy.s3.forwarding import upstream_path
 from proxy.s3.listing import bucket_names, filter_buckets
 from proxy.s3.operation import Operation
+from proxy.s3.operations import OPERATIONS
 from proxy.s3.request import S3Request
 from proxy.s3.xml import ROOT, Element, parse_xml
 from proxy.sealing import SSE
@@ -66,7 +67,7 @@ class Answers:
         name = request.operation.name
         if answer.status == 404 and name in _HIDES_ABSENCE:
             self._hide_absence(exchange, request.bucket or "")
-        if answer.status >= 300:
+        if answer.status >= 300 or (name in _PASSED_ON and form is None):
             return await relay(exchange, answer)
         if form is not None:
             return await self._reply_form(exchange, authorized, answer, form)
@@ -162,6 +163,8 @@ def _known(name: str, document: bytes) -> bytes:
 
 
 _OF_UPLOADS = ENDS | {"CreateMultipartUpload"}
+_PASSED_ON = frozenset(row.name for row in OPERATIONS.values() if row.answer != "xml") - _OF_UPLOADS
+"""Operations whose good answers are no documents: there is nothing to look at."""
 
 
 def located(exchange: Exchange, request: S3Request, edit: Edit) -> Edit:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from aiohttp import web
 
 from proxy.access.body_facts import NO_FACTS, BodyFacts
-from proxy.access.cleaned import clean_key
+from proxy.access.cleaned import clean_key, is_unclean
 from proxy.access.connection import Connection
 from proxy.access.form import form_upload
 from proxy.access.questions import Question
@@ -44,9 +45,7 @@ def receive(http: web.BaseRequest, rules: Rules) -> RequestHead:
     and for a protocol switch.
     """
     raw = http.raw_headers
-    size = len(http.raw_path)
-    for name, value in raw:
-        size += len(name) + len(value) + 4
+    size = len(http.raw_path) + sum(map(len, chain.from_iterable(raw))) + 4 * len(raw)
     limit = rules.config.limits.header_bytes
     if size > limit:
         raise S3Error("RequestHeaderSectionTooLarge", extras={"MaxSizeAllowed": str(limit)}, close=True)
@@ -192,7 +191,10 @@ def refuse_reserved(asked: Iterable[Question], rules: Rules) -> None:
     prefix = rules.config.upstream.state.prefix
     for question in asked:
         target = question.target
-        if target is not None and (is_reserved(target.key, prefix) or is_reserved(clean_key(target.key), prefix)):
+        if target is None:
+            continue
+        key = target.key
+        if is_reserved(key, prefix) or (is_unclean(key) and is_reserved(clean_key(key), prefix)):
             raise S3Error("AccessDenied", f"Keys that begin with {prefix} are reserved.")
 
 

@@ -27,6 +27,7 @@ from proxy.config import Limits
 from proxy.errors import S3Error
 from proxy.s3.xml import error_xml
 from proxy.server.patience import SlowReaders
+from proxy.server.turns import Turns
 
 Handle = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse]]
 Refused = Callable[[Connection, str, S3Error], None]
@@ -54,7 +55,7 @@ class S3Listener(web.Server):
 
     def __init__(self, handle: Handle, limits: Limits, refused: Refused) -> None:
         super().__init__(
-            self._handle,
+            _not_asked,
             handler_cancellation=True,
             auto_decompress=False,
             lingering_time=LINGER_SECONDS,
@@ -62,7 +63,7 @@ class S3Listener(web.Server):
             max_headers=MAX_HEADERS,
             access_log=None,
         )
-        self._answer = handle
+        self.answer = handle
         self._turned_away = 0
         self._told = -TELL_SECONDS
         self.refused = refused
@@ -79,15 +80,6 @@ class S3Listener(web.Server):
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,
         )
-
-    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        protocol = http.protocol
-        if not isinstance(protocol, S3Connection):
-            raise TypeError("a request from another server's connection")
-        try:
-            return await self._answer(http, protocol.connection)
-        finally:
-            protocol.answered += 1
 
     def __call__(self) -> RequestHandler:
         return S3Connection(self, loop=self._loop, **self._kwargs)
@@ -112,7 +104,12 @@ class S3Listener(web.Server):
                 each.force_close()
 
 
-class S3Connection(RequestHandler):
+async def _not_asked(http: web.BaseRequest) -> web.StreamResponse:
+    """Stand where aiohttp wants a handler; its connections have their own way to the pipeline."""
+    raise NotImplementedError
+
+
+class S3Connection(Turns):
     """One client connection."""
 
     def __init__(self, manager: S3Listener, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
@@ -127,6 +124,13 @@ class S3Connection(RequestHandler):
         self.connection = Connection("", secure=False)
         self.given_up = ""
         """Why the connection was broken off, if it was."""
+
+    async def take_turn(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Have a request answered."""
+        try:
+            return await self._listener.answer(http, self.connection)
+        finally:
+            self.answered += 1
 
     @property
     def is_idle(self) -> bool:

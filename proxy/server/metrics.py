@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -141,7 +142,7 @@ class Metrics:
 
     def __init__(self, version: str, generation: int = 0) -> None:
         """Start at zero; `generation` tells how often this worker was started before."""
-        self._cells: dict[str, Cells] = {family.name: {} for family in FAMILIES}
+        self._cells: dict[str, Cells] = {family.name: defaultdict(_zeros(family)) for family in FAMILIES}
         self._requests = self._cells["requests"]
         self._durations = self._cells["request_duration_seconds"]
         self._auth_failures = self._cells["auth_failures"]
@@ -182,10 +183,8 @@ class Metrics:
         `status` is 0 if nothing was answered.
         """
         self._in_flight[0] -= 1.0
-        _count(self._requests, (operation, _STATUS_CLASSES[status // 100], decision))
-        cell = self._durations.get((operation,))
-        if cell is None:
-            cell = self._durations[(operation,)] = [0.0] * (len(_REQUEST_SECONDS) + 2)
+        self._requests[(operation, _STATUS_CLASSES[status // 100], decision)][0] += 1.0
+        cell = self._durations[(operation,)]
         cell[bisect_left(_REQUEST_SECONDS, seconds)] += 1.0
         cell[-1] += seconds
         if first_byte_seconds is not None:
@@ -196,7 +195,7 @@ class Metrics:
 
     def decided(self, decision: str, reason: str, mode: str = "enforce") -> None:
         """The policies answered: `allow`, `explicit_deny` or `implicit_deny`, decided by a `reason` kind of policy."""
-        _count(self._decisions, (decision, reason, mode))
+        self._decisions[(decision, reason, mode)][0] += 1.0
 
     def evaluated(self, seconds: float) -> None:
         """All questions of a request were evaluated in this time."""
@@ -205,25 +204,25 @@ class Metrics:
 
     def auth_failed(self, code: str) -> None:
         """A signature or credential was refused with this S3 error code."""
-        _count(self._auth_failures, (code,))
+        self._auth_failures[(code,)][0] += 1.0
 
     def upstream_answered(self, status: int | None, seconds: float) -> None:
         """The upstream answered with `status`, or did not (None), after this time."""
-        _count(self._upstream, ("error" if status is None else str(status),))
+        self._upstream[("error" if status is None else str(status),)][0] += 1.0
         self._upstream_seconds[bisect_left(_UPSTREAM_SECONDS, seconds)] += 1.0
         self._upstream_seconds[-1] += seconds
 
     def integrity_failed(self, where: str) -> None:
         """A stored object failed verification; `where` is the label of the `IntegrityError`."""
-        _count(self._integrity, (where,))
+        self._integrity[(where,)][0] += 1.0
 
     def key_used(self, provider: str, op: str, result: str) -> None:
         """A master key was asked to `wrap`, `unwrap` or for a `check`: `ok`, `refused`, `unavailable` or `invalid`."""
-        _count(self._keys, (provider, op, result))
+        self._keys[(provider, op, result)][0] += 1.0
 
     def audited(self, sink: str, ok: bool) -> None:
         """A record was written to `sink`, or was lost."""
-        _count(self._audit, (sink, "ok" if ok else "failed"))
+        self._audit[(sink, "ok" if ok else "failed")][0] += 1.0
 
     def reloaded(self, ok: bool) -> None:
         """A reload worked, or the old state was kept."""
@@ -242,17 +241,13 @@ class Metrics:
         }
 
     def _single(self, name: str) -> list[float]:
-        buckets = _BY_NAME[name].buckets
-        cell = self._cells[name][()] = [0.0] * (len(buckets) + 2 if buckets else 1)
-        return cell
+        return self._cells[name][()]
 
 
-def _count(cells: Cells, labels: Labels) -> None:
-    cell = cells.get(labels)
-    if cell is None:
-        cells[labels] = [1.0]
-    else:
-        cell[0] += 1.0
+def _zeros(family: Family) -> Callable[[], list[float]]:
+    """Return what makes the numbers of a label set: one, or those of the buckets, of all above them, and the sum."""
+    size = len(family.buckets) + 2 if family.buckets else 1
+    return lambda: [0.0] * size
 
 
 class Totals:

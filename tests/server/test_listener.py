@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from proxy.access.connection import Connection
+from proxy.clock import SystemClock
 from proxy.config import Limits
 from proxy.errors import S3Error
 from proxy.server.listener import S3Listener
+from proxy.server.reply import ClientReply, HttpDates
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -30,7 +33,14 @@ class Front:
             await self.release.wait()
         if http.path == "/fail":
             raise ConnectionResetError("broken off")
-        return web.Response(text=f"{connection.source_ip} {await http.text()}")
+        if http.path == "/mistake":
+            raise KeyError("a mistake of ours")
+        body = "" if http.path == "/unread" else await http.text()
+        text = f"{connection.source_ip} {http.path} {body}".encode()
+        reply = ClientReply(http, HttpDates(SystemClock()))
+        reply.start(200, [], len(text))
+        await reply.write(text)
+        return await reply.finish()
 
     def _note(self, client: Connection, request_id: str, error: S3Error) -> None:
         assert client.source_ip == "127.0.0.1"
@@ -99,6 +109,36 @@ async def test_a_walk_that_was_broken_off_gets_no_second_answer() -> None:
     async with front.running() as port:
         assert await talk(port, GET.replace(b"/ ", b"/fail ")) == b""
     assert not front.refused, "the walk has recorded itself"
+
+
+async def test_requests_sent_ahead_are_answered_in_their_order() -> None:
+    front = Front()
+    async with front.running() as port:
+        ahead = b"".join(GET.replace(b"/ ", b"/%d " % number) for number in range(40))
+        answers = await talk(port, ahead + GET[:-2] + b"Connection: close\r\n\r\n")
+    places = [answers.index(b" /%d " % number) for number in range(40)]
+    assert places == sorted(places)
+    assert answers.count(b"200 OK") == 41
+
+
+async def test_a_mistake_of_ours_ends_the_connection_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    front = Front()
+    async with front.running() as port:
+        assert await talk(port, GET.replace(b"/ ", b"/mistake ")) == b""
+        assert b"200 OK" in await talk(port, GET[:-2] + b"Connection: close\r\n\r\n")
+    assert "a mistake of ours" in caplog.text
+
+
+async def test_the_rest_of_a_body_that_nobody_wants_is_taken_before_the_connection_ends() -> None:
+    front = Front()
+    async with front.running() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"PUT /unread HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 8\r\n\r\nabcd")
+        async with asyncio.timeout(5):
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"efgh")
+            assert (await reader.read()).endswith(b"/unread ")
+        writer.close()
 
 
 async def test_connections_beyond_the_limit_are_answered_and_closed() -> None:
