@@ -6,6 +6,8 @@ import base64
 from hashlib import md5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.envelope.context import object_arn
 from proxy.envelope.customer_key import (
@@ -113,6 +115,23 @@ def test_nothing_shows_a_key_or_its_digest() -> None:
         told = f"{error} {error.extras} {error.detail} {error.headers}"
         assert base64.b64encode(KEY).decode() not in told
         assert found.md5 not in told
+
+
+@given(
+    algorithm=st.sampled_from([None, "AES256", ""]),
+    text=st.one_of(st.none(), st.text(st.characters(max_codepoint=0xFF, exclude_characters="\0\r\n"), max_size=60)),
+    md5_text=st.one_of(st.none(), st.text(st.characters(max_codepoint=0xFF), max_size=30)),
+)
+def test_whatever_a_client_writes_is_a_key_or_an_s3_error(
+    algorithm: str | None, text: str | None, md5_text: str | None
+) -> None:
+    brought = fields(KEY, OF_OBJECT, algorithm=algorithm, key=text, key_md5=md5_text)
+    if not brought:
+        assert parse_customer_key(brought) is None
+        return
+    with pytest.raises(S3Error) as caught:
+        parse_customer_key(brought)
+    assert caught.value.code == "InvalidArgument"
 
 
 def test_two_keys_are_never_equal() -> None:

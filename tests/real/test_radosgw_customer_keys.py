@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Store
 from tests.server.envelope.conftest import Sealed, sealed_proxy
 from tests.server.envelope.customer_cases import OTHER, RULES, CustomerKeyCases, digest, key, own_upload, source_key
+from tests.server.envelope.customer_links import CustomerLinkCases
 from tests.server.envelope.test_multipart import LARGE
 from tests.server.envelope.test_single import refused
 
@@ -20,7 +21,7 @@ def own(radosgw_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield proxy
 
 
-class TestOnRadosgw(CustomerKeyCases):
+class TestOnRadosgw(CustomerKeyCases, CustomerLinkCases):
     """The same as on moto, with a store that looks at what it gets."""
 
 

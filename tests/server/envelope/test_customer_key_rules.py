@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import urllib.error
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,18 +27,18 @@ from proxy.envelope.metadata import decode_value
 from proxy.envelope.sizes import FRAME, MIN_PART
 from proxy.envelope.state import StateSeal
 from tests.conftest import Store
-from tests.server.envelope.conftest import Sealed, fetch, sealed_proxy
+from tests.server.envelope.conftest import Sealed, fetch, s3_client, sealed_proxy
 from tests.server.envelope.customer_cases import (
     KEY,
     OTHER,
     RULES,
     code_and_words,
-    digest,
     key,
     own_upload,
     source_key,
     with_fields,
 )
+from tests.server.envelope.customer_links import answer_to
 from tests.server.envelope.test_attacks import flip, read
 from tests.server.envelope.test_interop import opened
 from tests.server.envelope.test_multipart import LARGE, complete, leftovers
@@ -98,14 +97,6 @@ def through_tls(client: Any) -> Iterator[None]:
 
 def uses(own: Sealed, name: str) -> list[dict[str, Any]]:
     return [record for record in records(journal_places(own.folder / "keys.jsonl")) if record.get("object") == name]
-
-
-def answer_to(ask: Callable[[], Any]) -> tuple[int, str]:
-    """Return status and text of a refusal."""
-    with pytest.raises(urllib.error.HTTPError) as raised:
-        ask()
-    with raised.value as answer:
-        return answer.code, answer.read().decode()
 
 
 def test_a_key_is_taken_over_tls_only(own: Sealed) -> None:
@@ -186,56 +177,6 @@ def test_policies_tell_keys_of_clients_from_others(own: Sealed, bucket: str) -> 
     own_upload(own.client, bucket, {1: b"part"}, "private/parts")
 
 
-def test_presigned_urls_take_a_key_in_their_headers(own: Sealed, bucket: str) -> None:
-    fields = {
-        "x-amz-server-side-encryption-customer-algorithm": "AES256",
-        "x-amz-server-side-encryption-customer-key": base64.b64encode(KEY).decode(),
-        "x-amz-server-side-encryption-customer-key-MD5": digest(),
-    }
-    arguments = {"Bucket": bucket, "Key": "key"}
-    presign = own.client.generate_presigned_url
-    sent = {**fields, "Content-Type": "text/plain"}
-    with fetch(presign("put_object", Params={**arguments, **key()}), b"text", sent, "PUT") as answer:
-        assert answer.headers["x-amz-server-side-encryption-customer-key-MD5"] == digest()
-    url = presign("get_object", Params={**arguments, **key()})
-    assert base64.b64encode(KEY).decode() not in urllib.parse.unquote(url)
-    with fetch(url, headers=fields) as answer:
-        assert answer.read() == b"text"
-    for wrong in ({}, {name: value for name, value in fields.items() if not name.endswith("MD5")}):
-        assert answer_to(lambda wrong=wrong: fetch(url, headers=wrong))[0] in (400, 403)
-    with fetch(presign("head_object", Params={**arguments, **key()}), headers=fields, method="HEAD") as answer:
-        assert answer.headers["Content-Length"] == "4"
-
-
-def test_forms_bring_a_key_in_their_fields(own: Sealed, bucket: str) -> None:
-    fields = {
-        "x-amz-server-side-encryption-customer-algorithm": "AES256",
-        "x-amz-server-side-encryption-customer-key": base64.b64encode(KEY).decode(),
-        "x-amz-server-side-encryption-customer-key-MD5": digest(),
-    }
-
-    def post(sent: dict[str, str]) -> Any:
-        form = own.client.generate_presigned_post(
-            bucket, "form", sent, [["starts-with", f"${name}", ""] for name in sent]
-        )
-        parts = [
-            f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in form["fields"].items()
-        ]
-        body = "".join(parts) + '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-        data = body.encode() + b"from a browser" + b"\r\n--b--\r\n"
-        return fetch(form["url"], data, {"Content-Type": "multipart/form-data; boundary=b"})
-
-    with post(fields) as answer:
-        assert answer.status == 204
-        assert answer.headers["x-amz-server-side-encryption-customer-key-MD5"] == digest()
-    assert own.client.get_object(Bucket=bucket, Key="form", **key())["Body"].read() == b"from a browser"
-    assert refused(own.client.get_object, Bucket=bucket, Key="form") == (400, "InvalidRequest")
-    status, said = answer_to(lambda: post({**fields, "x-amz-server-side-encryption-customer-key-MD5": digest(OTHER)}))
-    assert (status, "InvalidArgument" in said) == (400, True)
-    assert digest() not in said
-
-
 def test_every_use_is_on_record_under_a_name_that_stands_for_all_keys(own: Sealed, bucket: str) -> None:
     own.client.put_object(Bucket=bucket, Key="recorded", Body=b"text", **key())
     own.client.get_object(Bucket=bucket, Key="recorded", **key())
@@ -273,7 +214,7 @@ def test_no_key_and_no_digest_of_one_is_left_anywhere(moto_store: Store, tmp_pat
             call(**arguments)
         told.append(f"{raised.value} {raised.value.response}")
 
-    with sealed_proxy(tmp_path, moto_store, extra=RULES + MORE) as own:
+    with sealed_proxy(tmp_path, moto_store, extra=RULES + MORE + "log: {level: debug}\n") as own:
         bucket, client = own.bucket("own"), own.client
         named = {"Bucket": bucket, "Key": "key"}
         client.put_object(**named, Body=b"text", ChecksumAlgorithm="SHA256", **key(secret))
@@ -291,6 +232,11 @@ def test_no_key_and_no_digest_of_one_is_left_anywhere(moto_store: Store, tmp_pat
                 fails(client.put_object, **named, Body=b"x", **key(secret))
         client.put_object(Bucket=bucket, Key="plain", Body=b"x")
         fails(client.get_object, Bucket=bucket, Key="plain", **key(secret))
+        for version in ("s3", "s3v4"):
+            forger = s3_client(own.endpoint, "AKIAALICE", "another-secret", signature_version=version)
+            fails(forger.get_object, **named, **key(secret))
+            url = forger.generate_presigned_url("get_object", Params={**named, **key(secret)})
+            told.append(answer_to(lambda url=url: fetch(url))[1])
         own.rewrite(bucket, "key", body=b"damaged")
         fails(client.get_object, **named, **key(secret))
         with fetch(f"http://127.0.0.1:{own.admin}/metrics") as answer:
@@ -353,6 +299,19 @@ def test_a_changed_or_exchanged_capsule_never_gives_plaintext(
         with suppress(ClientError):
             own.client.copy_object(**copy, **brought)
         assert read(own, bucket, "copy") is None
+
+
+@pytest.mark.parametrize("donor", ["same", "other"])
+def test_parts_under_the_capsule_of_another_upload_never_give_plaintext(own: Sealed, bucket: str, donor: str) -> None:
+    parts = {1: os.urandom(LARGE), 2: os.urandom(100)}
+    for name, secret in (("key", KEY), ("same", KEY), ("other", OTHER)):
+        own_upload(own.client, bucket, parts, name, secret)
+    own.client.get_object(Bucket=bucket, Key="key", Range="bytes=0-5", **key())
+    value = own.direct.head_object(Bucket=bucket, Key=donor)["Metadata"]["s3w"]
+    own.rewrite(bucket, "key", metadata={"s3w": value})
+    for extra in ({}, {"Range": "bytes=0-5"}, {"PartNumber": 2}):
+        for brought in (key(), key(OTHER), {}):
+            assert read(own, bucket, **extra, **brought) is None
 
 
 def test_the_state_of_another_upload_ends_none(own: Sealed, bucket: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Store
 from tests.server.envelope.conftest import Sealed, sealed_proxy
 from tests.server.envelope.customer_cases import RULES, CustomerKeyCases
+from tests.server.envelope.customer_links import CustomerLinkCases
 
 
 @pytest.fixture(scope="module")
@@ -18,5 +19,5 @@ def own(moto_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-class TestOnMoto(CustomerKeyCases):
+class TestOnMoto(CustomerKeyCases, CustomerLinkCases):
     """moto holds objects in memory and reads those under keys of clients without them."""
