@@ -138,7 +138,8 @@ async def relay_late(exchange: Exchange, answer: UpstreamAnswer, edit: Edit) -> 
         reading.cancel()
         answer.close()
     if not exchange.reply.started:
-        return await reply_document(exchange, answer.status, document, answer_fields(exchange, answer))
+        fields = [(name, value) for name, value in answer_fields(exchange, answer) if name.lower() != "content-type"]
+        return await reply_document(exchange, answer.status, document, fields)
     _, _, root = document.partition(b"?>") if document.startswith(b"<?xml") else (b"", b"", document)
     await exchange.reply.write(root.lstrip())
     return await exchange.reply.finish()
