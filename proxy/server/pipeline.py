@@ -30,6 +30,7 @@ from proxy.server.answers import Answers
 from proxy.server.audit import AuditSink
 from proxy.server.body import ClientBody, Documents
 from proxy.server.complaints import Complaints
+from proxy.server.cors import cross_origin_fields
 from proxy.server.envelope.damage import damaged
 from proxy.server.envelope.fields import stored_conditions
 from proxy.server.envelope.keys import Capsules
@@ -127,7 +128,7 @@ class Pipeline:
             exchange.failed(problem)
             exchange.reply.break_off()
             raise ConnectionResetError("the answer could not be finished")
-        return await refuse(exchange, problem)
+        return await refuse(exchange, problem, await cross_origin_fields(exchange, problem, self._store))
 
     def _damaged(self, exchange: Exchange, error: IntegrityError) -> S3Error:
         """Count and log a stored object that failed verification."""

@@ -54,13 +54,13 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSES_FRAMING = frozenset({400, 403, 411, 501})
 
 
-async def refuse(exchange: Exchange, error: S3Error) -> web.StreamResponse:
-    """Answer with an error of the proxy's own, as S3 would."""
+async def refuse(exchange: Exchange, error: S3Error, fields: Iterable[tuple[str, str]] = ()) -> web.StreamResponse:
+    """Answer with an error of the proxy's own, as S3 would; `fields` are more header fields."""
     exchange.failed(error)
     if error.close:
         exchange.reply.keep_alive = False
     document = error_xml(error, exchange.http.path, exchange.request_id, exchange.host_id)
-    return await reply_document(exchange, error.status, document, error.headers.items())
+    return await reply_document(exchange, error.status, document, [*error.headers.items(), *fields])
 
 
 async def reply_document(

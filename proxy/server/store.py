@@ -95,6 +95,12 @@ class Store:
         await read_answer(answer, 0)
         return answer
 
+    async def preflight(self, bucket: str, key: str | None, origin: str, method: str) -> UpstreamAnswer:
+        """Ask whether pages of an origin may see answers about an object; the answer's connection is already let go."""
+        answer = await self.send(self.forwarder.prepare_preflight(bucket, key, origin, method))
+        await read_answer(answer, ERRAND_BYTES)
+        return answer
+
     async def put(self, bucket: str, key: str, body: bytes) -> str:
         """Write an object of the proxy's own; return its ETag."""
         prepared = self.forwarder.prepare_own("PUT", bucket, key, self._clock.now(), body=body)

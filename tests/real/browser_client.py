@@ -20,6 +20,7 @@ STEPS = {
     "presigned_put": "uploads with fetch and a presigned URL",
     "presigned_get": "downloads with fetch and a presigned URL",
     "large": "uploads 11 MiB with a presigned URL",
+    "refusal": "reads why an upload with fetch is refused",
     "form": "uploads with a form, and follows the redirect of its answer",
     "old_form": "uploads with a form that is signed with Version 2",
     "denied": "is told that a form's upload is denied",
@@ -110,6 +111,12 @@ class Chromium:
         url = self.s3.generate_presigned_url("put_object", {"Bucket": self.bucket, "Key": "large"})
         same(self.send(url, len(LARGE))[0], 200)
         same(self.body("large") == b"\7" * len(LARGE), True)
+
+    def refusal(self):
+        url = self.s3.generate_presigned_url("put_object", {"Bucket": self.bucket, "Key": "strict/denied"})
+        status, _, text = self.send(url, "x")
+        same(status, 403)
+        holds(text, "<Code>AccessDenied</Code>")
 
     def submit(self, fields: Mapping[str, str], version: str = "s3v4") -> None:
         """Fill in the form as a person does."""
