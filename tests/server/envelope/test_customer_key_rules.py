@@ -360,3 +360,37 @@ def test_commands_say_that_only_the_client_has_the_key(own: Sealed, bucket: str,
         assert "a key of its client (SSE-C)" in capsys.readouterr().err
     assert main(["scan", "--config", config, "--bucket", bucket]) in (Exit.CLEAN, Exit.BAD_NEWS)
     assert own.client.get_object(Bucket=bucket, Key="key", **key())["Body"].read() == b"text"
+
+
+def test_rotation_leaves_objects_under_clients_keys_alone_and_says_so(own: Sealed, bucket: str, capsys: Any) -> None:
+    own.client.put_object(Bucket=bucket, Key="key", Body=b"text", **key())
+    own_upload(own.client, bucket, {1: b"part"}, "parts")
+    own.client.put_object(Bucket=bucket, Key="ours", Body=b"text")
+    own.client.create_multipart_upload(Bucket=bucket, Key="open", **key())
+    config = str(own.folder / "config.yaml")
+    assert main(["keys", "usage", "--config", config, "--bucket", bucket]) == Exit.CLEAN
+    assert f"{bucket}: 2 objects are encrypted with keys of clients (SSE-C)" in capsys.readouterr().out
+    assert main(["keys", "usage", "--config", config, "--bucket", bucket, "--retire", "ops"]) == Exit.CLEAN
+    capsys.readouterr()
+    assert main(["keys", "rewrap", "--config", config, "--bucket", bucket, "--alone"]) == Exit.CLEAN
+    said = capsys.readouterr().out
+    assert "0 failed" in said
+    assert "2 under keys of clients (SSE-C)" in said
+    for name, body in (("key", b"text"), ("parts", b"part")):
+        assert own.client.get_object(Bucket=bucket, Key=name, **key())["Body"].read() == body
+
+
+def test_a_store_that_counts_no_parts_shows_their_stored_size_in_listings(rclone_store: Store, tmp_path: Path) -> None:
+    parts = {1: os.urandom(MIN_PART), 2: b"end"}
+    with sealed_proxy(tmp_path, rclone_store, extra=RULES, payload="unsigned") as proxy:
+        bucket = proxy.bucket("own")
+        own_upload(proxy.client, bucket, parts)
+        proxy.client.put_object(Bucket=bucket, Key="one", Body=b"text", **key())
+        assert proxy.client.get_object(Bucket=bucket, Key="key", **key())["Body"].read() == parts[1] + parts[2]
+        assert proxy.client.head_object(Bucket=bucket, Key="key", **key())["ContentLength"] == MIN_PART + 3
+        for call in (proxy.client.get_object, proxy.client.head_object):
+            assert refused(call, Bucket=bucket, Key="key", **key(OTHER))[0] == 403
+        sizes = {row["Key"]: row["Size"] for row in proxy.client.list_objects_v2(Bucket=bucket)["Contents"]}
+        assert sizes["one"] == 4
+        assert sizes["key"] > MIN_PART + 3
+        assert f"the size of `{bucket}/key` cannot be told" in proxy.log()
