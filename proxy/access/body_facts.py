@@ -89,7 +89,13 @@ def _encryption(body: bytes) -> BodyFacts:
     key = _value(choice, "KMSKeyArn") or ""
     if not key.startswith("arn:") or ":alias/" in key:
         # S3 takes nothing else here, and the body goes on as it is: no name may be read in two ways.
-        _malformed("KMSKeyArn is not the ARN of a key")
+        message = (
+            "Requests that modify an object's encryption type to SSE-KMS require a valid AWS KMS key Amazon Resource"
+        )
+        message += (
+            " Name (ARN). Confirm that you have a correctly formatted KMS key ARN in your request, and then try again."
+        )
+        raise S3Error("InvalidRequest", message)
     return BodyFacts(encryption="aws:kms", kms_key=key)
 
 

@@ -44,6 +44,8 @@ class BucketEncryption:
     """The bucket's name that objects are bound to, for replicas."""
     sse_c: bool = False
     sse_c_over_http: bool = False
+    object_api: Literal["checked", "always", "refuse"] = "checked"
+    """Where UpdateObjectEncryption is done in mode `envelope`: on stores that check conditions of copies, on all."""
     bucket_api: Literal["refuse", "match", "forward"] = "refuse"
     """What becomes of PutBucketEncryption in mode `envelope`: nothing is taken, what says the same as here, or all
     three calls go to the store."""

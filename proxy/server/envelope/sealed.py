@@ -37,6 +37,7 @@ from proxy.server.envelope.part_list import PartList
 from proxy.server.envelope.reading import Reader
 from proxy.server.envelope.sources import Damaged, Sources
 from proxy.server.envelope.streamed_parts import StreamedParts
+from proxy.server.envelope.updating import Updater
 from proxy.server.envelope.upload_keys import VALUE, UploadKeys
 from proxy.server.envelope.uploading import Uploader
 from proxy.server.envelope.writing import Writer
@@ -138,6 +139,7 @@ class SealedBuckets:
             "PutObject": writer.put,
             "RestoreObject": self._restore,
             "UploadPart": uploader.part,
+            "UpdateObjectEncryption": Updater(store, capsules).update,
             "UploadPartCopy": part_copier.copy,
         }
 

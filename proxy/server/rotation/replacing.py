@@ -63,7 +63,8 @@ async def replace_capsule(
     else:
         copied = await depot.copy(stored, fields, guard)
     steps.reached("copied")
-    made = copied.version
+    # moto names versions in buckets without them when an upload is completed.
+    made = copied.version if stored.version else ""
     if stored.version and not made:
         made = await _version_with(depot, stored, value)
     after = await depot.head(stored.bucket, stored.key, made) if made or not stored.version else None
