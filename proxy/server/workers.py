@@ -34,6 +34,7 @@ from proxy.errors import ConfigError
 from proxy.server.admin import AdminListener
 from proxy.server.collector import settle
 from proxy.server.control import Fleet, RemoteWorker, control_socket, serve_control
+from proxy.server.heap import keep_freed_memory
 from proxy.server.worker import MakeWorker, Signals, Slot, bind, bind_same, live, run_loop
 
 EXIT_OK = 0
@@ -55,6 +56,7 @@ _log = logging.getLogger("s3warden.workers")
 
 def serve(config: Config, make_worker: MakeWorker, version: str) -> int:
     """Serve until told to stop, and return the exit code; raises `ConfigError` if a port is taken."""
+    keep_freed_memory()
     several = config.listen.workers > 1
     listeners = bind(config, config.listen.host, config.listen.port, setting="listen", shared=several)
     operator: tuple[socket.socket, ...] = ()
