@@ -233,8 +233,10 @@ def plan_buffered(
     """
     headers, operation = request.headers, request.operation
     keep = upstream != "unsigned"
-    drop = FRAMING if keep else FRAMING | ALL_CHECKSUMS
     added = content_encoding(headers, chunked=False)
+    if operation.body == "none" and not added and request.head.method not in ("PUT", "POST"):
+        return _NO_BODY if keep else _NO_BODY_NO_CHECKSUMS
+    drop = FRAMING if keep else FRAMING | ALL_CHECKSUMS
     if operation.body == "none":
         if request.head.method in ("PUT", "POST"):
             added.append(("content-length", "0"))
@@ -253,6 +255,10 @@ def plan_buffered(
         added.append(("content-md5", _digest(ALGORITHMS["MD5"], body)))
     added.append(("content-length", str(len(body))))
     return BufferedPlan(body, Framing(hashlib.sha256(body).hexdigest(), drop, tuple(added)))
+
+
+_NO_BODY = BufferedPlan(b"", Framing(EMPTY_SHA256, FRAMING, ()))
+_NO_BODY_NO_CHECKSUMS = BufferedPlan(b"", Framing(EMPTY_SHA256, FRAMING | ALL_CHECKSUMS, ()))
 
 
 def declared_by(request: S3Request, payload: PayloadHash) -> Declared:

@@ -15,6 +15,7 @@ from typing import Literal
 from proxy.auth.chunks import ChunkVerifier
 from proxy.errors import S3Error
 from proxy.per_request import per_request
+from proxy.s3.checksums import EMPTY_SHA256
 
 AuthKind = Literal["REST-HEADER", "REST-QUERY-STRING", "POST"]
 """The values of `s3:authType`."""
@@ -65,7 +66,10 @@ class PayloadHash:
 NO_PAYLOAD_HASH = PayloadHash(PayloadMode.NONE)
 
 _LITERALS: Mapping[str, PayloadHash] = MappingProxyType(
-    {mode.value: PayloadHash(mode, mode.value) for mode in PayloadMode if mode.value.isupper() and "-" in mode.value}
+    {
+        EMPTY_SHA256: PayloadHash(PayloadMode.SHA256, EMPTY_SHA256),
+        **{mode.value: PayloadHash(mode, mode.value) for mode in PayloadMode if mode.value.isupper() and "-" in mode.value},
+    }
 )
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 

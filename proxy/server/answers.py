@@ -50,6 +50,8 @@ class Answers:
         form: FormUpload | None = None,
     ) -> web.StreamResponse:
         """Answer the client; `refusals` are the entries of a batch delete that the store was not asked about."""
+        if form is None and answer.status < 300 and authorized.request.operation.name in _PASSED_ON:
+            return await relay(exchange, answer)
         try:
             return await self._reply(exchange, authorized, answer, refusals, form)
         finally:
@@ -67,7 +69,7 @@ class Answers:
         name = request.operation.name
         if answer.status == 404 and name in _HIDES_ABSENCE:
             self._hide_absence(exchange, request.bucket or "")
-        if answer.status >= 300 or (name in _PASSED_ON and form is None):
+        if answer.status >= 300:
             return await relay(exchange, answer)
         if form is not None:
             return await self._reply_form(exchange, authorized, answer, form)

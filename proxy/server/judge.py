@@ -40,13 +40,15 @@ class Judge:
         rules, caller = exchange.rules, exchange.caller
         if rules.config.upstream.keys == "cleaned":
             asked = judged_cleaned(asked)
-        looked_up = _LookedUp(self._store, rules)
+        looked_up = None
         if rules.reads_existing_tags:
+            looked_up = _LookedUp(self._store, rules)
             asked = tuple([await self._with_tags(question, rules, caller, looked_up) for question in asked])
         started = perf_counter()
         verdict = authorize(asked, decider(rules, caller))
         self._metrics.evaluated(perf_counter() - started)
         if isinstance(verdict, SourceTagsNeeded):
+            looked_up = looked_up or _LookedUp(self._store, rules)
             tagged = bool(await looked_up.tags(_source_of(asked)))
             verdict = authorize(asked, decider(rules, caller), source_tagged=tagged)
         exchange.answers = verdict.answers

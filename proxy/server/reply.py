@@ -80,7 +80,8 @@ class ClientReply:
             else:
                 self._write(head)
         self._write(piece)
-        await self._http.writer.drain()
+        if self._http.protocol.writing_paused:
+            await self._http.writer.drain()
 
     async def finish(self) -> web.StreamResponse:
         """End the body and return the token that aiohttp expects of a handler."""

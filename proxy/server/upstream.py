@@ -22,6 +22,7 @@ from aiohttp.client_proto import ResponseHandler
 from proxy.forward import Prepared
 from proxy.s3.headers import Headers
 from proxy.server.lane import Lane, StaleConnectionError, Stalls, UpstreamError, read_ahead
+from proxy.server.places import Places
 
 __all__ = ["Endpoint", "PooledUpstream", "Upstream", "UpstreamAnswer", "UpstreamError"]
 
@@ -74,14 +75,15 @@ class PooledUpstream:
         self._loop = asyncio.get_running_loop()
         self._idle: deque[tuple[float, ResponseHandler]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
-        self._places = asyncio.Semaphore(endpoint.connections)
+        self._places = Places(endpoint.connections)
         self._stalls = Stalls(self._loop, endpoint.idle_seconds)
         self._retired = False
 
     async def send(self, request: Prepared) -> UpstreamAnswer:
         # A small upload is checked as a whole before any of it, or any connection, is needed.
         body = request.body if isinstance(request.body, bytes) else await read_ahead(request.body)
-        await self._take_place()
+        if not self._places.take_at_once():
+            await self._wait_for_place()
         try:
             connection = self._take_idle()
             if connection is not None:
@@ -118,13 +120,9 @@ class PooledUpstream:
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._endpoint.keepalive_seconds, self._close_expired)
 
-    async def _take_place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()  # at once
-            return
+    async def _wait_for_place(self) -> None:
         try:
-            async with asyncio.timeout(self._endpoint.connect_seconds):
-                await self._places.acquire()
+            await self._places.take(self._endpoint.connect_seconds)
         except TimeoutError as error:
             raise UpstreamError("no free connection: upstream.connections is reached") from error
 

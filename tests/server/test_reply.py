@@ -24,6 +24,8 @@ class Socket:
         self.keep_alive = keep_alive
         self.transport: Any = self
         self.writer = self
+        self.protocol = self
+        self.writing_paused = True
         self.sent = b""
         self.closing = self.aborted = False
         self.drained = 0
