@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.envelope.conftest import Sealed, fetch
+from tests.server.envelope.conftest import Sealed, fetch, s3_client
 from tests.server.envelope.customer_cases import KEY, OTHER, digest, key
 from tests.server.envelope.test_single import refused
 
@@ -45,6 +45,17 @@ class CustomerLinkCases:
             assert answer_to(lambda wrong=wrong: fetch(url, headers=wrong))[0] in (400, 403)
         with fetch(presign("head_object", Params={**arguments, **key()}), headers=fields, method="HEAD") as answer:
             assert answer.headers["Content-Length"] == "4"
+
+    def test_urls_of_signature_version_2_carry_a_key_that_is_not_logged(self, own: Sealed, bucket: str) -> None:
+        own.client.put_object(Bucket=bucket, Key="key", Body=b"text", **key())
+        old = s3_client(own.endpoint, "AKIAALICE", "alice-secret", signature_version="s3")
+        url = old.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "key", **key()})
+        written = urllib.parse.quote(base64.b64encode(KEY).decode(), safe="")
+        assert written in url
+        with fetch(url) as answer:
+            assert answer.read() == b"text"
+        kept = own.log() + (own.folder / "decisions.jsonl").read_text()
+        assert base64.b64encode(KEY).decode() not in urllib.parse.unquote(kept)
 
     def test_forms_bring_a_key_in_their_fields(self, own: Sealed, bucket: str) -> None:
         fields = {
