@@ -94,9 +94,9 @@ def _depends(found: dict[str, Usage], labels: tuple[str, ...]) -> bool:
         for name, counts in usage.dependents(labels).items():
             depends = True
             print(f"{bucket}: {name}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
-        for key in usage.damaged:
+        for key, problem in usage.damaged.items():
             depends = True
-            print(f"{bucket}: `{key}` cannot be read, so nobody knows what it depends on")
+            print(f"{bucket}: `{key}`, {problem}: nobody knows what it depends on")
     return depends
 
 

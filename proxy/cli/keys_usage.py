@@ -67,7 +67,7 @@ def _text(found: Mapping[str, Usage]) -> str:
             lines.append(f"{bucket}: {usage.plain} objects are not encrypted")
         if usage.customers:
             lines.append(f"{bucket}: {usage.customers} objects are encrypted with keys of clients (SSE-C)")
-        lines += [f"{bucket}: `{key}` has a capsule that cannot be read" for key in usage.damaged]
+        lines += [f"{bucket}: `{key}` has a capsule that cannot be read: {why}" for key, why in usage.damaged.items()]
     return "\n".join(lines)
 
 

@@ -10,7 +10,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 
 from proxy.errors import S3Error
 from proxy.s3.headers import Headers
@@ -18,24 +17,6 @@ from proxy.server.rotation.depot import ABSENT, Depot, Guard, Stored
 
 SOURCE_FIELDS = ("x-amz-copy-source-if-match", "x-amz-copy-if-match")
 NO_GUARD = Guard(None)
-
-
-@dataclass(frozen=True, slots=True)
-class Versioning:
-    """Whether a bucket keeps versions."""
-
-    status: str = ""
-    """`Enabled`, `Suspended`, or empty for a bucket that never had versions."""
-
-    @property
-    def has_versions(self) -> bool:
-        """Whether there may be older versions."""
-        return self.status != ""
-
-
-async def versioning_of(depot: Depot, bucket: str) -> Versioning:
-    """Ask whether a bucket keeps versions; a store that does not know the question has none."""
-    return Versioning(await depot.versioning(bucket))
 
 
 async def find_guard(depot: Depot, bucket: str, key: str) -> Guard:

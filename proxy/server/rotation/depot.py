@@ -180,7 +180,8 @@ class Depot:
         if status == 404:
             return None
         if status != 200:
-            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a HEAD of `{key}`")
+            which = f"`{key}`" + (f", version `{version}`" if version else "")
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a HEAD of {which}")
         return Stored(bucket, key, headers, version)
 
     async def buckets(self) -> list[str]:
@@ -242,6 +243,8 @@ class Depot:
     async def copy(self, stored: Stored, fields: Mapping[str, str], guard: Guard = USUAL) -> Copied:
         """Copy an object, or a version of it, onto itself, if it is still the same, with new metadata and tags."""
         asked = {"x-amz-metadata-directive": "REPLACE", **_tagging_directive(fields), **_target(stored, guard)}
+        if any(name.startswith("x-amz-object-lock") for name in fields):
+            asked["content-md5"] = _md5(b"")  # some stores want one with every write under a lock
         status, headers, body = await self._send(
             "PUT", stored.bucket, stored.key, (), {**asked, **fields, **_source(stored, guard)}
         )

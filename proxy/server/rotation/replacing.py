@@ -67,7 +67,10 @@ async def replace_capsule(
     made = copied.version if stored.version else ""
     if stored.version and not made:
         made = await _version_with(depot, stored, value)
-    after = await depot.head(stored.bucket, stored.key, made) if made or not stored.version else None
+    after = None
+    if made or not stored.version:
+        # Where versioning is suspended the copy is called null, which not every store can be asked for.
+        after = await depot.head(stored.bucket, stored.key, "" if made == NULL_VERSION else made)
     written = after is not None and after.headers.get_all(ENVELOPE_HEADER) == (value,)
     if current and stored.version and written:
         written = await _settle(depot, stored, made)

@@ -204,7 +204,7 @@ class Rewrapper:
             return
         if any(version.id == NULL_VERSION for version in await self._depot.versions(stored.bucket, stored.key)):
             detail = "versioning is suspended, so a new version would replace the older one called null"
-            raise S3Error("InvalidObjectState", detail=detail)
+            raise S3Error("InvalidRequest", detail=detail)
 
     async def _are_current(self, envelope: Envelope, holders: tuple[Holder, ...]) -> bool:
         target = self._target or holders[0].key

@@ -50,8 +50,8 @@ class Usage:
     plain: int = 0
     customers: int = 0
     """Objects whose key only their clients have (SSE-C)."""
-    damaged: list[str] = field(default_factory=list)
-    """Objects and documents that name no key that can be told."""
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Objects whose keys cannot be told, and why."""
 
     @property
     def counters(self) -> Mapping[str, Counter[str]]:
@@ -158,8 +158,8 @@ def _count(usage: Usage, stored: Stored, wrapped_by: Mapping[str, list[str]]) ->
             usage.customers += 1
             return
         names = _names(envelope, wrapped_by)
-    except IntegrityError:
-        usage.damaged.append(stored.key)
+    except IntegrityError as error:
+        usage.damaged[stored.key] = str(error)
         return
     (usage.versions if stored.version else usage.objects).update(names)
 
@@ -168,5 +168,7 @@ def _names(envelope: Envelope, wrapped_by: Mapping[str, list[str]]) -> set[str]:
     names: set[str] = set()
     for edk in envelope.capsule.edks:
         kek = kek_id(edk)
-        names.update([edk_name(edk)] if kek is None else wrapped_by.get(kek, [f"kek/{kek}, which is gone"]))
+        if kek is not None and kek not in wrapped_by:
+            raise IntegrityError("kek", "its bucket key is gone")
+        names.update([edk_name(edk)] if kek is None else wrapped_by[kek])
     return names
