@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 GENESIS = "0" * 64
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _HASH_MARK = ',"hash":"'
 _END_SIZE = len(_HASH_MARK) + 64 + len('"}')
 
@@ -74,7 +75,9 @@ def link(
         record["torn"] = hashlib.sha256(torn).hexdigest()
     if dropped:
         record["dropped"] = dropped
-    body = json.dumps(record, ensure_ascii=True, separators=(",", ":"))[:-1].replace("\x7f", "\\u007f")
+    body = _encode(record)[:-1]
+    if "\x7f" in body:
+        body = body.replace("\x7f", "\\u007f")
     own = digest(body, secret)
     return f'{body}{_HASH_MARK}{own}"}}', Head(head.seq + 1, own)
 
@@ -82,7 +85,7 @@ def link(
 def digest(body: str, secret: bytes) -> str:
     """Return the hash of a record up to the hash itself."""
     raw = body.encode()
-    return hmac.new(secret, raw, "sha256").hexdigest() if secret else hashlib.sha256(raw).hexdigest()
+    return hmac.digest(secret, raw, "sha256").hex() if secret else hashlib.sha256(raw).hexdigest()
 
 
 def read(line: str, secrets: Sequence[bytes] = ()) -> dict[str, object] | None:

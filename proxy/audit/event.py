@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Outcome: TypeAlias = Literal["allowed", "denied", "failed"]
@@ -42,20 +43,37 @@ class KeyUse:
     """The encryption context."""
 
 
+_OPTIONAL = ("bucket", "object", "principal", "access_key_id", "client", "user_agent", "error", "kek")
+
+
 def to_fields(event: KeyUse) -> dict[str, object]:
     """Return what is written about `event`: absent values are left out, long ones are cut."""
-    written: dict[str, object] = {"time": timestamp(event.time)}
-    for name, value in asdict(event).items():
-        if name == "time" or value is None or value == {}:
-            continue
-        written[name] = {_cut(k): _cut(v) for k, v in value.items()} if isinstance(value, dict) else _cut(str(value))
+    written: dict[str, object] = {
+        "time": timestamp(event.time),
+        "request_id": _cut(event.request_id),
+        "action": event.action,
+        "key": _cut(event.key),
+        "outcome": event.outcome,
+        "operation": _cut(event.operation),
+    }
+    for name in _OPTIONAL:
+        value = getattr(event, name)
+        if value is not None:
+            written[name] = value if len(value) <= MAX_TEXT else _cut(value)
+    if event.context:
+        written["context"] = {_cut(name): _cut(value) for name, value in event.context.items()}
     return written
 
 
 def timestamp(seconds: float) -> str:
     """Write a time as ISO 8601 in UTC with milliseconds."""
     whole = int(seconds)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03d}Z"
+    return f"{_to_the_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _cut(text: str) -> str:

@@ -45,6 +45,7 @@ class Journal:
         self._sync = sync
         self._lock = os.open(head_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
         self._file = _open(path)
+        self._opened = os.fstat(self._file).st_ino
 
     def append(self, events: Sequence[KeyUse], dropped: int = 0) -> None:
         """Append records in one go; raises OSError when not all of them are there."""
@@ -60,8 +61,11 @@ class Journal:
         os.close(self._lock)
 
     def _append(self, events: Sequence[KeyUse], dropped: int) -> None:
-        self._follow_rotation()
-        head, torn = self._recover()
+        size = self._follow_rotation()
+        head, torn = self._recover(size)
+        if torn:
+            # It was given a line end.
+            size = os.fstat(self._file).st_size
         secret = self._secrets[0] if self._secrets else b""
         lines = []
         for event in events:
@@ -69,7 +73,6 @@ class Journal:
             lines.append(line)
             torn, dropped = b"", 0
         data = ("\n".join(lines) + "\n").encode("ascii")
-        size = os.fstat(self._file).st_size
         if size and size + len(data) > self._rotate_bytes:
             self._rotate(head.seq - len(lines))
             size = 0
@@ -83,25 +86,27 @@ class Journal:
         if written < len(data):
             raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written")
 
-    def _follow_rotation(self) -> None:
-        """Open the file that has the name now: another process may have moved the old one away."""
+    def _follow_rotation(self) -> int:
+        """Open the file that has the name now, as another process may have moved the old one away; return its size."""
         try:
-            same = os.stat(self._path).st_ino == os.fstat(self._file).st_ino
+            named = os.stat(self._path)
         except FileNotFoundError:
-            same = False
-        if not same:
+            named = None
+        if named is None or named.st_ino != self._opened:
             fresh = _open(self._path)
             os.close(self._file)
             self._file = fresh
+            named = os.fstat(fresh)
+            self._opened = named.st_ino
+        return named.st_size
 
     def _rotate(self, last: int) -> None:
         os.rename(self._path, self._path.with_name(f"{self._path.name}.{last:020d}"))
         self._follow_rotation()
 
-    def _recover(self) -> tuple[Head, bytes]:
+    def _recover(self, size: int) -> tuple[Head, bytes]:
         """Return the head of the chain and the remains of a record that was cut off, as a line of their own."""
         mark = _read_mark(self._lock)
-        size = os.fstat(self._file).st_size
         if mark is not None and size == mark.size:
             return mark.head, b""
         if mark is not None and size > mark.size:

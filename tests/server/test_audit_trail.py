@@ -15,7 +15,7 @@ from proxy.audit.event import KeyUse
 from proxy.audit.journal import Journal, journal_places, read_head
 from proxy.config import Audit, Secret
 from proxy.errors import S3Error
-from proxy.server.audit_trail import AuditTrail, NoTrail
+from proxy.server.audit_trail import MAX_BATCH, AuditTrail, NoTrail
 from tests.audit.conftest import event
 
 SECRET = "s" * 32
@@ -145,3 +145,48 @@ async def test_without_a_trail_nothing_happens() -> None:
 def test_a_place_that_cannot_be_written_is_an_error_at_start(tmp_path: Path, counted: Counted) -> None:
     with pytest.raises(OSError, match="No such file"):
         AuditTrail(Audit(tmp_path / "gone" / "x"), counted)
+
+
+async def test_whatever_a_sink_trips_over_nobody_waits_for_it_and_it_goes_on(
+    path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., None] = Journal.append
+    found: list[Exception] = [RuntimeError("a mistake in the sink")]
+
+    def append(journal: Journal, events: Sequence[KeyUse], dropped: int = 0) -> None:
+        if found:
+            raise found.pop()
+        real(journal, events, dropped)
+
+    monkeypatch.setattr(Journal, "append", append)
+    trail = AuditTrail(Audit(path), counted)
+    with pytest.raises(S3Error, match="ServiceUnavailable") as caught:
+        await trail.record(event())
+    assert "a mistake in the sink" in caught.value.detail
+    await trail.record(event())
+    await trail.close()
+    assert verify(journal_places(path)).records == 1
+
+
+async def test_what_is_recorded_together_is_written_together(
+    path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., None] = Journal.append
+    sizes: list[int] = []
+
+    def append(journal: Journal, events: Sequence[KeyUse], dropped: int = 0) -> None:
+        sizes.append(len(events))
+        real(journal, events, dropped)
+
+    monkeypatch.setattr(Journal, "append", append)
+
+    async def after(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await trail.record(event(turns))
+
+    trail = AuditTrail(Audit(path), counted)
+    await asyncio.gather(*(after(number % 5) for number in range(600)))
+    assert sum(sizes) == 600
+    assert (max(sizes), len(sizes)) == (MAX_BATCH, 3)
+    await trail.close()
