@@ -155,6 +155,16 @@ def test_a_store_that_knows_no_encryption_is_not_asked(moto_store: Store, tmp_pa
         assert refused(lacking.client.get_bucket_encryption, Bucket=lacking.bucket("twice"))[0] == 501
 
 
+def test_an_object_is_not_overwritten_by_what_its_store_does_not_know(moto_store: Store, tmp_path: Path) -> None:
+    with sealed_proxy(tmp_path, moto_store, extra=EXTRA, payload="checksums\n  lacks: [encryption]") as lacking:
+        bucket = lacking.bucket("plain")
+        lacking.client.put_object(Bucket=bucket, Key="key", Body=b"x")
+        wanted = {"SSEKMS": {"KMSKeyArn": STORES_KEY}}
+        update = {"Bucket": bucket, "Key": "key", "ObjectEncryption": wanted}
+        assert refused(lacking.client.update_object_encryption, **update)[:2] == (501, "NotImplemented")
+        assert lacking.client.get_object(Bucket=bucket, Key="key")["Body"].read() == b"x"
+
+
 # Mode `forward`
 
 

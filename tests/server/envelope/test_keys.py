@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -90,3 +91,31 @@ def test_a_key_that_is_disabled_serves_no_object_that_is_still_in_memory(
         config.write_text(config.read_text().replace("hr: {type: aes,", "hr: {type: aes, enabled: false,"))
         fetch(f"http://127.0.0.1:{proxy.admin}/-/reload", b"").close()
         assert refused(proxy.client.get_object, **part) == (400, "KMS.DisabledException")
+
+
+def test_a_key_that_is_disabled_or_gone_or_another_opens_nothing_and_says_so(
+    sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str
+) -> None:
+    under = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "ops"}
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text", **under)
+    upload(sealed.client, bucket, {1: b"x" * MIN_PART, 2: b"end"}, "parts", **under)
+    wrong = base64.b64encode(b"w" * 32).decode()
+    for change, answered in (
+        ("ops: {type: aes, enabled: false,", (400, "KMS.DisabledException")),
+        ("spo: {type: aes,", (400, "KMS.NotFoundException")),
+        (f"ops: {{type: aes, material: {wrong}}}\n  old: {{type: aes,", (500, "InternalError")),
+    ):
+        folder = tmp_path / change[:20].replace(" ", "")
+        folder.mkdir()
+        with sealed_proxy(folder, moto_store) as proxy:
+            config = folder / "config.yaml"
+            text = config.read_text().replace("  ops: {type: aes,", f"  {change}", 1)
+            config.write_text(text.replace('"ops-*": {encryption: {mode: envelope, key: ops}}', '"ops-*": {}'))
+            fetch(f"http://127.0.0.1:{proxy.admin}/-/reload", b"").close()
+            for key in ("key", "parts"):
+                assert refused(proxy.client.get_object, Bucket=bucket, Key=key) == answered
+                assert refused(proxy.client.get_object, Bucket=bucket, Key=key, Range="bytes=0-1") == answered
+            copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/key"}
+            assert refused(proxy.client.copy_object, **copy) == answered
+            assert proxy.client.head_object(Bucket=bucket, Key="key")["ContentLength"] == 4
+    assert sealed.client.get_object(Bucket=bucket, Key="key")["Body"].read() == b"text"

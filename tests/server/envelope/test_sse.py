@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,11 @@ KEYS = f"""\
 EXTRA = """\
   "kek-*": {encryption: {mode: envelope, key: hr, kek: {use: always}}}
   "direct-*": {encryption: {mode: envelope, key: hr, kek: {use: never}}}
+  "ruled-*":
+    encryption: {mode: envelope, key: hr}
+    add_headers:
+      x-amz-server-side-encryption: aws:kms
+      x-amz-server-side-encryption-aws-kms-key-id: alias/payroll
 """
 KMS = {"ServerSideEncryption": "aws:kms"}
 SHOWN = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
@@ -166,6 +172,36 @@ def test_a_copy_is_encrypted_as_its_own_request_and_bucket_say(proxy: Sealed) ->
     wanted = {**KMS, "SSEKMSKeyId": ARN + "hr"}
     assert shown(client.copy_object(Bucket=there, Key="in", CopySource=f"{plain}/key", **wanted)) == wanted
     assert shown(client.head_object(Bucket=there, Key="in")) == wanted
+
+
+def test_header_rules_ask_for_a_key_where_clients_do_not_and_policies_see_which(
+    moto_store: Store, tmp_path: Path
+) -> None:
+    policy = f"""\
+Version: "2012-10-17"
+Statement:
+  Effect: Deny
+  Principal: "*"
+  Action: s3:PutObject
+  Resource: arn:aws:s3:::ruled-*/*
+  Condition: {{StringNotEquals: {{"s3w:EnvelopeKeyId": "{ARN}named"}}}}
+"""
+    with sealed_proxy(tmp_path, moto_store, keys=KEYS, extra=EXTRA, policy=policy) as ruled:
+        bucket, client = ruled.bucket("ruled"), ruled.client
+        wanted = {**KMS, "SSEKMSKeyId": ARN + "named"}
+        assert shown(client.put_object(Bucket=bucket, Key="key", Body=b"x")) == wanted
+        assert shown(client.create_multipart_upload(Bucket=bucket, Key="m")) == wanted
+        copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/key"}
+        assert shown(client.copy_object(**copy)) == wanted
+        for asked in ({"ServerSideEncryption": "AES256"}, {**KMS, "SSEKMSKeyId": "ops"}):
+            assert refused(client.put_object, Bucket=bucket, Key="other", Body=b"x", **asked)[:2] == (
+                403, "AccessDenied",
+            )  # fmt: skip
+        url = client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "link", **wanted})
+        sse = "x-amz-server-side-encryption"
+        sent = {sse: "aws:kms", f"{sse}-aws-kms-key-id": ARN + "named", "Content-Type": "x/y"}
+        fetch(url, b"x", sent, "PUT").close()
+        assert shown(client.head_object(Bucket=bucket, Key="link")) == wanted
 
 
 def test_the_context_stands_in_the_capsule_and_nowhere_else(proxy: Sealed) -> None:
