@@ -14,8 +14,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `object rebind`."""
     add_object(parser)
     parser.add_argument(
-        "--from", dest="origin", metavar="BUCKET/KEY", required=True, help="the name it was stored under"
+        "--from", dest="origin", metavar="BUCKET/KEY", type=_name, required=True, help="the name it was stored under"
     )
+
+
+def _name(text: str) -> tuple[str, str]:
+    bucket, _, key = text.partition("/")
+    if not bucket or not key:
+        raise argparse.ArgumentTypeError(f"`{text}` is not BUCKET/KEY")
+    return bucket, key
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,16 +32,15 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-async def _rebind(config: Path, bucket: str, key: str, version: str, origin: str) -> int:
+async def _rebind(config: Path, bucket: str, key: str, version: str, origin: tuple[str, str]) -> int:
     from proxy.config import load_config
     from proxy.server.rotation.rebind import rebind
     from proxy.server.rotation.session import session
 
-    old_bucket, _, old_key = origin.partition("/")
     async with session(load_config(config)) as opened:
         with failed(bucket, key) as outcome:
-            await rebind(opened, bucket, key, version, (old_bucket, old_key))
-            print(f"{bucket}/{key}: was bound to {origin}, is bound to its own name now")
+            await rebind(opened, bucket, key, version, origin)
+            print(f"{bucket}/{key}: was bound to {'/'.join(origin)}, is bound to its own name now")
     return outcome.code
 
 

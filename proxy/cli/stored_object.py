@@ -40,6 +40,9 @@ def failed(bucket: str, key: str) -> Iterator[Outcome]:
     except IntegrityError as error:
         print(f"s3warden: {name} does not verify ({error.where}): {error}", file=sys.stderr)
         outcome.code = Exit.BAD_NEWS
+    except OSError as error:
+        print(f"s3warden: {error.filename or name}: {error.strerror or error}", file=sys.stderr)
+        outcome.code = Exit.ERROR
     except (S3Error, UpstreamError) as error:
         detail = f" ({error.detail})" if isinstance(error, S3Error) and error.detail else ""
         print(f"s3warden: {name}: {error}{detail}", file=sys.stderr)

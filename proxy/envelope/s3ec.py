@@ -72,6 +72,11 @@ def is_client_encrypted(metadata: Mapping[str, str]) -> bool:
     return _KEY_V1 in metadata or _KEY_V2 in metadata or _KEY_V3 in metadata or metadata.keys() >= _COMMITTED_V3
 
 
+def shown_size(metadata: Mapping[str, str], stored: int) -> int:
+    """Return the size of an object without our mark as clients see it: that of the plaintext, where it shows."""
+    return max(0, stored - TAG_SIZE) if is_client_encrypted(metadata) else stored
+
+
 def need_client_object(metadata: Mapping[str, str]) -> ClientObject:
     """Read the metadata of a client-encrypted object; raises `IntegrityError` s3ec as `parse_client_object`."""
     client_object = parse_client_object(metadata)
@@ -210,12 +215,20 @@ def _pairs(text: str | None) -> Context:
     if text is None:
         return EMPTY
     try:
-        pairs = json.loads(text)
-    except ValueError:
-        raise _refused("the material description is not JSON") from None
-    if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
-        raise _refused("the material description is not a map of texts")
+        pairs = json.loads(text, object_pairs_hook=_once)
+        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+            raise _refused("the material description is not a map of texts")
+        "".join([*pairs, *pairs.values()]).encode()
+    except (ValueError, RecursionError):
+        raise _refused("the material description is not JSON, names something twice, or is no text") from None
     return MappingProxyType(pairs)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError  # readers would disagree about its value
+    return found
 
 
 def _need(metadata: Mapping[str, str], name: str) -> str:

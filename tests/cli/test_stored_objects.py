@@ -17,7 +17,7 @@ from proxy.envelope.sizes import FRAME, MIN_PART
 from tests.conftest import Store
 from tests.server.envelope.conftest import KEY, Sealed, sealed_proxy
 from tests.server.envelope.test_interop import opened
-from tests.server.envelope.test_multipart import upload
+from tests.server.envelope.test_multipart import leftovers, upload
 from tests.server.envelope.test_single import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -110,6 +110,7 @@ def test_an_object_of_parts_renamed_behind_the_proxy_gets_its_name_and_its_parts
     after = sealed.direct.head_object(Bucket=bucket, Key="new")
     assert after["ETag"].rpartition("-")[2] == before["ETag"].rpartition("-")[2]
     assert "Uploads" not in sealed.direct.list_multipart_uploads(Bucket=bucket)
+    assert leftovers(sealed, bucket) == [], "the mark of the copy is gone"
     assert run(sealed, "object", "verify", bucket, "new") == Exit.CLEAN
 
 
@@ -156,3 +157,18 @@ def test_sweeping_deletes_what_ended_uploads_left_and_nothing_else(
     assert "2 were deleted" in capsys.readouterr().out
     assert sealed.direct.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     sealed.client.upload_part(Bucket=bucket, Key="b", UploadId=alive, PartNumber=1, Body=b"goes on")
+
+
+def test_a_name_that_is_none_and_a_place_that_is_not_there_are_said(
+    sealed: Sealed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = sealed.bucket()
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    for origin in ("nothing", "/", "bucket/", "/key"):
+        with pytest.raises(SystemExit) as ended:
+            run(sealed, "object", "rebind", bucket, "key", "--from", origin)
+        assert ended.value.code == Exit.ERROR
+        assert "is not BUCKET/KEY" in capsys.readouterr().err
+    output = tmp_path / "none" / "file"
+    assert run(sealed, "object", "export", bucket, "key", "--output", str(output)) == Exit.ERROR
+    assert f"{output}.part: No such file or directory" in capsys.readouterr().err

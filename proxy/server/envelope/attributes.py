@@ -10,6 +10,7 @@ from aiohttp import web
 from proxy.envelope.capsule import Kind, ObjectKeys
 from proxy.envelope.checksum import open_checksum
 from proxy.envelope.etags import mark_etag
+from proxy.envelope.s3ec import shown_size
 from proxy.envelope.single import Envelope, parse_envelope
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest
@@ -55,6 +56,7 @@ class Attributes:
         if found.value is None:
             refuse_idle_key(request.headers)
             admit_plain(exchange, place)
+            size = shown_size(found.metadata, found.size)
         else:
             envelope = parse_envelope(found.value)
             keys = await self._capsules.prove(exchange, place, envelope.capsule, request.headers)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from proxy.envelope.etags import mark_etag
+from proxy.envelope.s3ec import shown_size
 from proxy.envelope.single import parse_envelope
 from proxy.envelope.sizes import listed_plain_size
 from proxy.errors import IntegrityError, S3Error
@@ -179,6 +180,8 @@ class Lister:
             except (IntegrityError, S3Error) as error:
                 # One damaged object must not hide the others; reading it says what is wrong.
                 _log.warning("the size of `%s/%s` cannot be told: %s", bucket, key, error)
+        elif answer.status == 200:
+            size = shown_size(found.metadata, size)
         if answer.status == 200:
             self._sizes[bucket, key, version, etag] = size
             if len(self._sizes) > MAX_KNOWN_SIZES:

@@ -11,9 +11,14 @@ from aiohttp import web
 
 from proxy.envelope.context import ARN_NAME
 from proxy.envelope.foreign import looks_foreign, parse_foreign_header
-from proxy.envelope.keyring import TAG_SIZE
 from proxy.envelope.message import MAX_HEADER
-from proxy.envelope.s3ec import ClientObjectOpener, is_client_encrypted, need_client_object, without_client_fields
+from proxy.envelope.s3ec import (
+    ClientObjectOpener,
+    is_client_encrypted,
+    need_client_object,
+    shown_size,
+    without_client_fields,
+)
 from proxy.errors import S3Error
 from proxy.forward import Step
 from proxy.s3.etags import quote_etag
@@ -46,7 +51,7 @@ class UnmarkedReader:
             return await relay(exchange, answer)
         answer.headers = without_client_fields(answer.headers)
         exchange.answered(200, answer.headers)
-        begin(exchange, 200, answer_fields(exchange, answer), max(0, found.size - TAG_SIZE))
+        begin(exchange, 200, answer_fields(exchange, answer), shown_size(found.metadata, found.size))
         return await exchange.reply.finish()
 
     async def _names_itself(self, asking: Asking, found: Found) -> bool:

@@ -50,7 +50,8 @@ async def rebind(session: Session, bucket: str, key: str, version: str, origin: 
     await _record(session, "kms:ReEncryptTo", choice.key, bucket, key, draft.context)
     edk = await session.custody.wrap(choice, home, encryption, draft.data_key, draft.context)
     value = envelope_value(draft.seal([edk]), envelope.body_header)
-    if not await replace_capsule(session.depot, stored, envelope, keys, value, recount=True):
+    state = session.config.upstream.state
+    if not await replace_capsule(session.depot, stored, envelope, keys, value, recount=True, state=state):
         raise S3Error("PreconditionFailed", detail="somebody wrote the object meanwhile")
 
 

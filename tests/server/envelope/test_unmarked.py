@@ -143,3 +143,23 @@ def test_a_message_that_names_the_object_can_be_copied_and_looked_at_anywhere(se
     assert refused(sealed.client.copy_object, **copy) == (403, "AccessDenied")
     assert sealed.client.head_object(Bucket=bucket, Key="key")["ContentLength"] == len(raw)
     assert refused(sealed.client.head_object, Bucket=bucket, Key="other")[0] == 403
+
+
+def test_sizes_of_client_encrypted_objects_are_those_of_the_plaintext_everywhere(sealed: Sealed) -> None:
+    mixed = sealed.bucket("mixed")
+    body, metadata = client_object(TEXT, OTHER_KEY)
+    sealed.direct.put_object(Bucket=mixed, Key="key", Body=body, Metadata=metadata)
+    [row] = sealed.client.list_objects_v2(Bucket=mixed)["Contents"]
+    attributes = sealed.client.get_object_attributes(Bucket=mixed, Key="key", ObjectAttributes=["ObjectSize"])
+    head = sealed.client.head_object(Bucket=mixed, Key="key")
+    assert row["Size"] == attributes["ObjectSize"] == head["ContentLength"] == len(TEXT)
+
+
+@pytest.mark.parametrize(
+    "odd", ["[" * 1500, '{"a": "1", "a": "2"}', '{"a": "\\ud800"}', '{"\\udfff": "a"}', "{", "null"]
+)
+def test_an_odd_material_description_is_refused_and_no_accident(sealed: Sealed, odd: str) -> None:
+    mixed = sealed.bucket("mixed")
+    body, metadata = client_object(TEXT, OTHER_KEY)
+    sealed.direct.put_object(Bucket=mixed, Key="key", Body=body, Metadata={**metadata, "x-amz-matdesc": odd})
+    assert refused(sealed.client.get_object, Bucket=mixed, Key="key") == (400, "InvalidRequest")
