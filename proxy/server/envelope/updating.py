@@ -62,8 +62,10 @@ class Updater:
         request, capsules = authorized.request, self._capsules
         place = capsules.place(exchange, request.bucket or "", request.key or "")
         choice = self._wanted(exchange, place, asked.content)
-        depot = self._depot(authorized)
-        guard, state = await self._guard(exchange, depot, place), exchange.rules.config.upstream.state
+        depot, guard = self._depot(authorized), await self._guard(exchange, place)
+        own = authorized.identity is not None and authorized.identity.upstream is not None
+        # What the proxy keeps for itself is written under its own credential, or not at all.
+        state = None if own else exchange.rules.config.upstream.state
         for _ in range(ATTEMPTS):
             stored = await self._look(depot, place, request.version_id)
             envelope = _updatable(stored, exchange.time)
@@ -111,7 +113,7 @@ class Updater:
             forwarder = replace(forwarder, credential=lambda: own)
         return Depot(self._store, forwarder, SystemClock())
 
-    async def _guard(self, exchange: Exchange, depot: Depot, place: Place) -> Guard:
+    async def _guard(self, exchange: Exchange, place: Place) -> Guard:
         """Return what the store checks, found out once; raises `S3Error` where objects are not to be changed."""
         config = exchange.rules.config
         if config.bucket(place.bucket).encryption.object_api == "refuse":
@@ -119,6 +121,7 @@ class Updater:
         guard = self._guards.get(config.upstream.endpoint)
         if guard is None:
             probe = f"{config.upstream.state.prefix}probe-{self._capsules.entropy.random(8).hex()}"
+            depot = Depot(self._store, self._store.forwarder, SystemClock())
             guard = await find_guard(depot, config.upstream.state.bucket or place.bucket, probe)
             self._guards[config.upstream.endpoint] = guard
         return guard

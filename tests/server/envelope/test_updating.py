@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from proxy.audit.chain import records
 from proxy.audit.journal import journal_places
 from proxy.envelope.sizes import FRAME, MIN_PART
 from tests.conftest import ACCOUNT, Store
-from tests.server.envelope.conftest import Sealed, sealed_proxy
+from tests.server.envelope.conftest import Sealed, fetch, sealed_proxy
 from tests.server.envelope.test_multipart import LARGE, upload
 from tests.server.envelope.test_sse import capsule_of, context, refused, shown
 
@@ -305,3 +306,21 @@ def test_the_configuration_can_forbid_it(proxy: Sealed) -> None:
     bucket = proxy.bucket("closed")
     proxy.client.put_object(Bucket=bucket, Key="key", Body=b"x")
     assert refused(update, proxy=proxy, bucket=bucket, key="key")[:2] == (403, "AccessDenied")
+
+
+def test_an_identity_with_a_credential_of_its_own_at_the_store_uses_that(moto_store: Store, tmp_path: Path) -> None:
+    with sealed_proxy(tmp_path, moto_store, keys=KEYS.partition("  from-only")[0], extra=EXTRA) as own:
+        config = tmp_path / "config.yaml"
+        mine = (
+            "    policies: [full-access.yaml]\n    upstream: {access_key_id: AKIAOWN, secret_access_key: own-secret}\n"
+        )
+        config.write_text(config.read_text().replace("    policies: [full-access.yaml]\n", mine, 1))
+        fetch(f"http://127.0.0.1:{own.admin}/-/reload", b"").close()
+        bucket, parts = own.bucket("update"), {1: os.urandom(LARGE), 2: b"end"}
+        own.client.put_object(Bucket=bucket, Key="one", Body=b"x")
+        upload(own.client, bucket, parts, "parts", ACL="public-read")
+        for key, body in (("one", b"x"), ("parts", b"".join(parts.values()))):
+            update(own, bucket, key)
+            got = own.client.get_object(Bucket=bucket, Key=key)
+            assert (got["Body"].read(), got["SSEKMSKeyId"]) == (body, ARN + "ops")
+        assert [row["Key"] for row in own.direct.list_objects_v2(Bucket=bucket)["Contents"]] == ["one", "parts"]
