@@ -84,15 +84,10 @@ def canonical_headers(headers: Headers, names: Iterable[str], host: str) -> str:
     r"""Return the `name:value\n` lines of the signed headers; one that is absent counts as empty."""
     lines = []
     for name in names:
-        if name == "host":
-            value: str | None = host
-        else:
-            value = headers.joined(name)
-            if value is None:
-                # libs3 lists `transfer-encoding` without sending it, and S3 takes that.
-                value = ""
-            elif " " in value or "\t" in value:
-                value = ",".join([trim(single) for single in headers.get_all(name)])
+        # libs3 lists `transfer-encoding` without sending it, and S3 takes that.
+        value = headers.index.get(name, "") if name != "host" else host
+        if not isinstance(value, str) or ((" " in value or "\t" in value) and name != "host"):
+            value = ",".join([trim(single) for single in headers.get_all(name)])
         lines.append(f"{name}:{value}\n")
     return "".join(lines)
 

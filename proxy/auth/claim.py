@@ -68,7 +68,7 @@ NO_PAYLOAD_HASH = PayloadHash(PayloadMode.NONE)
 _LITERALS: Mapping[str, PayloadHash] = MappingProxyType(
     {
         EMPTY_SHA256: PayloadHash(PayloadMode.SHA256, EMPTY_SHA256),
-        **{mode.value: PayloadHash(mode, mode.value) for mode in PayloadMode if mode.value.isupper() and "-" in mode.value},
+        **{mode.value: PayloadHash(mode, mode.value) for mode in PayloadMode if mode.value.isupper()},
     }
 )
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")

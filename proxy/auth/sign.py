@@ -140,9 +140,10 @@ def _canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
     fields: dict[str, str] = {}
     for written, value in headers:
         name = written.lower()
-        if name not in _UNSIGNED_HEADERS:
-            trimmed = trim(value)
-            fields[name] = f"{fields[name]},{trimmed}" if name in fields else trimmed
+        if name in _UNSIGNED_HEADERS:
+            continue
+        trimmed = trim(value) if " " in value or "\t" in value else value
+        fields[name] = f"{fields[name]},{trimmed}" if name in fields else trimmed
     names = sorted(fields)
     return "".join([f"{name}:{fields[name]}\n" for name in names]), ";".join(names)
 

@@ -84,11 +84,9 @@ def upstream_headers(headers: Headers) -> dict[str, str]:
     """
     kept: dict[str, str] = {}
     _check_connection(headers)
-    for name in headers.names():
-        if name in _FORWARDED or (name.startswith("x-amz-") and name not in _REPLACED):
-            value = headers.joined(name)
-            if value is not None:
-                kept[name] = value
+    for name, value in headers.index.items():
+        if name in _FORWARDED or (name[:6] == "x-amz-" and name not in _REPLACED):
+            kept[name] = value if isinstance(value, str) else ",".join(value)
     if "content-encoding" in kept:
         _set_or_drop(kept, "content-encoding", without_framing(kept["content-encoding"]))
     if "x-amz-copy-source" in kept:

@@ -6,7 +6,7 @@ latin-1 text, which round-trips every byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, KeysView
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 
 from proxy.errors import S3Error
 
@@ -40,16 +40,17 @@ _FOLDED = NameTable(str.lower)
 class Headers:
     """An immutable list of header fields with case-insensitive look-up.
 
-    `raw` is what was on the wire. Names given to the methods must be lower-case.
+    `raw` is what was on the wire. `index` has each lower-case name with its value, with a list of its values if there
+    are several. Names given to the methods must be lower-case.
     """
 
-    __slots__ = ("_index", "raw")
+    __slots__ = ("index", "raw")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
         folded = _FOLDED
         index: dict[str, str | list[str]] = {folded[name]: str(value, "latin-1") for name, value in self.raw}
-        self._index = index if len(index) == len(self.raw) else self._gather()
+        self.index: Mapping[str, str | list[str]] = index if len(index) == len(self.raw) else self._gather()
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -62,7 +63,7 @@ class Headers:
         Raises `S3Error` InvalidArgument: with two values, the policy and the store could each read
         another one.
         """
-        value = self._index.get(name)
+        value = self.index.get(name)
         if isinstance(value, list):
             raise S3Error(
                 "InvalidArgument",
@@ -73,22 +74,22 @@ class Headers:
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return all values of `name` in the order they arrived."""
-        value = self._index.get(name)
+        value = self.index.get(name)
         if value is None:
             return ()
         return tuple(value) if isinstance(value, list) else (value,)
 
     def joined(self, name: str) -> str | None:
         """Return all values of `name` joined with `,`, as RFC 9110 5.3 allows for list fields."""
-        value = self._index.get(name)
+        value = self.index.get(name)
         return ",".join(value) if isinstance(value, list) else value
 
     def names(self) -> KeysView[str]:
         """Return the lower-case names present, each once."""
-        return self._index.keys()
+        return self.index.keys()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._index
+        return name in self.index
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield (lower-case name, value) in the order they arrived, duplicates included."""
@@ -112,7 +113,7 @@ class Headers:
 
     def __repr__(self) -> str:
         # Values may be secrets (SSE-C keys, tokens, signatures): show names only.
-        return f"Headers({', '.join(self._index)})"
+        return f"Headers({', '.join(self.index)})"
 
 
 def shown(name: str, value: str) -> str:

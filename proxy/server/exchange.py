@@ -26,6 +26,7 @@ from proxy.server.reply import ClientReply
 from proxy.server.rules import ANONYMOUS_CALLER, Rules, StatementLabels
 
 UNKNOWN = "unknown"
+_STORE_IDS = frozenset({"x-amz-request-id", "x-amzn-requestid", "x-amz-id-2"})
 CLIENT_GONE = 499
 """Logged where a client left before its answer; nginx made the number known."""
 
@@ -104,8 +105,9 @@ class Exchange:
     def answered(self, status: int, upstream: Headers) -> None:
         """Note what the store answered."""
         self.status = status
-        self.upstream_request_id = upstream.joined("x-amz-request-id") or upstream.joined("x-amzn-requestid")
-        self.upstream_id_2 = upstream.joined("x-amz-id-2")
+        if not _STORE_IDS.isdisjoint(upstream.names()):
+            self.upstream_request_id = upstream.joined("x-amz-request-id") or upstream.joined("x-amzn-requestid")
+            self.upstream_id_2 = upstream.joined("x-amz-id-2")
 
     def began_to_answer(self) -> None:
         """Note the time at which the head of the answer went out."""
