@@ -55,7 +55,8 @@ docs: $(VENV)/stamp-test
 bench: $(VENV)/stamp-test
 	$(BIN)/python bench/evaluation.py
 	$(BIN)/python bench/envelope.py
-	$(BIN)/python bench/sealed.py
+	$(BIN)/python bench/sealed.py --write
+	$(BIN)/python bench/keys.py --write
 	$(BIN)/python bench/throughput.py --write
 
 soak: $(VENV)/stamp-test

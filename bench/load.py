@@ -54,6 +54,8 @@ class Result:
     p50_ms: float
     p99_ms: float
     cpu_seconds: float
+    received: int
+    """Bytes of answers, those of answers that had not ended included."""
 
     @property
     def per_second(self) -> float:
@@ -101,6 +103,7 @@ def run_wrk(
         found["p50"] / 1e3,
         found["p99"] / 1e3,
         cpu,
+        found["bytes"],
     )
 
 
