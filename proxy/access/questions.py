@@ -176,9 +176,9 @@ def _main(
 
 
 def _is_needed(extra: ExtraAction, request: S3Request, facts: BodyFacts) -> bool:
-    headers = request.headers
+    headers, names = request.headers, request.headers.names()
     for name in extra.headers:
-        if name in headers and not (name in _SWITCHES and (headers.get(name) or "").lower() == "false"):
+        if name in names and not (name in _SWITCHES and (headers.get(name) or "").lower() == "false"):
             return True
     return bool(extra.element) and extra.element in facts.elements
 

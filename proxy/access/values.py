@@ -157,12 +157,12 @@ def _same(key: str, value: ContextValue) -> Value:
 
 
 def _add_headers(values: list[Value], request: S3Request, settings: AccessSettings) -> None:
-    headers = request.headers
+    headers, names = request.headers, request.headers.names()
     for name, key in HEADERS_OF[request.operation.name]:
-        # Lists of conditions may come in several fields; everything else with one value was refused before.
-        sent = headers.joined(name) if name.startswith("if-") else headers.get(name)
-        if sent is None:
+        if name not in names:
             continue
+        # Lists of conditions may come in several fields; everything else with one value was refused before.
+        sent = (headers.joined(name) if name.startswith("if-") else headers.get(name)) or ""
         if key in _NEVER_EMPTY and not sent:
             raise _bad_value(name, sent)
         text = text_of(sent)
