@@ -15,6 +15,7 @@ SECRET_VALUES = frozenset((*_CUSTOMER_KEY, *(f"{name}-md5" for name in _CUSTOMER
 """Fields whose values no error, log or policy condition may show: keys of clients (SSE-C), and their digests."""
 NOT_SHOWN = "(not shown)"
 
+
 class NameTable(dict[bytes, str]):
     """Remembers what a function makes of field names as sent.
 
