@@ -69,6 +69,7 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "NoSuchBucket": (404, "The specified bucket does not exist"),
         "NoSuchKey": (404, "The specified key does not exist."),
         "NoSuchUpload": (404, "The specified upload does not exist."),
+        "NoSuchVersion": (404, "The specified version does not exist."),
         "NotImplemented": (501, "A header you provided implies functionality that is not implemented."),
         "PreconditionFailed": (412, "At least one of the preconditions you specified did not hold."),
         "RequestHeaderSectionTooLarge": (400, "Your request header section exceeds the maximum allowed size."),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.completion import NamedPart, render_completion
 from proxy.s3.etags import unquote_etag
+from proxy.s3.headers import Headers
 from proxy.s3.xml import Element, parse_xml
 from proxy.server.envelope.keys import Place
 from proxy.server.envelope.steps import reached
@@ -33,6 +35,14 @@ _NOTHING = Element("Nothing")
 _log = logging.getLogger("s3warden.uploads")
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An object that was made: its ETag without quotes, and its version where there are any."""
+
+    etag: str
+    version: str | None
+
+
 class CopyUploads:
     """Begins and ends uploads on behalf of copies."""
 
@@ -47,8 +57,8 @@ class CopyUploads:
         place: Place,
         fields: dict[str, str],
         send: Callable[[str], Awaitable[Sequence[NamedPart]]],
-    ) -> str:
-        """Make an object with `fields` of the parts that `send` puts into an upload; return its ETag without quotes.
+    ) -> Made:
+        """Make an object with `fields` of the parts that `send` puts into an upload.
 
         Raises `S3Error`, and whatever `send` raises; the upload is given up then.
         """
@@ -70,13 +80,13 @@ class CopyUploads:
                 {**conditions, "content-type": "application/xml", "content-length": str(len(body))},
                 sha256(body).hexdigest(), lambda signer: body,
             )  # fmt: skip
-            done = await self.ask(exchange, authorized, step)
+            done, headers = await self._send(exchange, authorized, step)
         except BaseException:
             await asyncio.shield(self._give_up(place, upload_id))
             raise
         reached("copy-completed")
         await self._uploads.end(place.bucket, place.key, upload_id)
-        return unquote_etag(done.value("ETag") or "")
+        return Made(unquote_etag(done.value("ETag") or ""), headers.joined("x-amz-version-id"))
 
     async def ask(self, exchange: Exchange, authorized: AuthorizedRequest, step: Step) -> Element:
         """Send a step of a copy and return the document it is answered with; raises `S3Error`."""
@@ -84,14 +94,14 @@ class CopyUploads:
 
     async def put(self, exchange: Exchange, authorized: AuthorizedRequest, step: Step) -> str:
         """Send a part and return its ETag as the store writes it; raises `S3Error`."""
-        return (await self._send(exchange, authorized, step))[1]
+        return (await self._send(exchange, authorized, step))[1].joined("etag") or ""
 
-    async def _send(self, exchange: Exchange, authorized: AuthorizedRequest, step: Step) -> tuple[Element, str]:
+    async def _send(self, exchange: Exchange, authorized: AuthorizedRequest, step: Step) -> tuple[Element, Headers]:
         answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
         body = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
         root = parse_xml(body.lstrip()) if body.lstrip()[:1] == b"<" else _NOTHING
         if answer.status == 200 and root.name != "Error":
-            return root, answer.headers.joined("etag") or ""
+            return root, answer.headers
         code = root.value("Code") or ""
         if code in _TOLD:
             raise S3Error(code)

@@ -9,6 +9,7 @@ too large for one upload.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -69,14 +70,16 @@ class Copier:
         request = authorized.request
         named = parse_copy_source(request.headers.get("x-amz-copy-source") or "")
         place = self._capsules.place(exchange, request.bucket or "", request.key or "")
+        _check_directives(request.headers)
         _refuse_idle(
             request.headers, same=(named.bucket, named.key, named.version_id) == (place.bucket, place.key, None)
         )
-        source = await self._sources.look(exchange, authorized, named)
         sealed = exchange.rules.config.bucket(place.bucket).encryption.mode == "envelope"
-        if sealed and source.envelope is not None:
-            return await self._reseal(exchange, authorized, source, place)
-        return await self._stream(exchange, authorized, source, place, sealed)
+        with ExitStack() as held:
+            source = await self._sources.look(exchange, authorized, named, held)
+            if sealed and source.envelope is not None:
+                return await self._reseal(exchange, authorized, source, place)
+            return await self._stream(exchange, authorized, source, place, sealed)
 
     async def _reseal(
         self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, place: Place
@@ -92,16 +95,19 @@ class Copier:
         metadata = {ENVELOPE_HEADER: envelope_value(capsule, source.envelope.body_header)}
         if source.found.checksum is not None:
             metadata[CHECKSUM_HEADER] = source.found.checksum
-        fields = {**new_object_fields(headers, source.headers), **metadata}
-        check_metadata(Headers.of((k, v) for k, v in fields.items() if k not in metadata), metadata)
+        fields = new_object_fields(headers, source.headers)
+        check_metadata(Headers.of(fields.items()), metadata)
+        fields |= metadata
         if kind is Kind.MULTIPART:
             await self._copy_tags(exchange, authorized, source, fields)
 
             async def by_parts() -> bytes:
-                etag = await self._parts.copy(exchange, authorized, source, place, fields)
-                return copy_result(mark_etag(etag), exchange.time)
+                made = await self._parts.copy(exchange, authorized, source, place, fields)
+                later.add("x-amz-version-id", made.version)
+                return copy_result(mark_etag(made.etag), exchange.time)
 
-            return await relay_late(exchange, Later(by_parts(), wish.answer), _as_it_is)
+            later = Later(by_parts(), [*wish.answer, *source.version_fields])
+            return await relay_late(exchange, later, _as_it_is)
         directive = headers.get("x-amz-tagging-directive")
         fields |= {
             "x-amz-copy-source": str(parse_copy_source(headers.get("x-amz-copy-source") or "")),
@@ -159,9 +165,11 @@ class Copier:
             if answer.status != 200:
                 raise refusal_of(answer.status, body)
             etag = answer.headers.joined("etag") or ""
+            later.add("x-amz-version-id", answer.headers.joined("x-amz-version-id"))
             return copy_result(map_etags(etag, mark_etag) if sealed else etag, exchange.time, quoted=True)
 
-        return await relay_late(exchange, Later(stored(), answered), _as_it_is)
+        later = Later(stored(), [*answered, *source.version_fields])
+        return await relay_late(exchange, later, _as_it_is)
 
     async def _stream_parts(
         self,
@@ -184,10 +192,12 @@ class Copier:
             fields |= metadata
 
         async def stored() -> bytes:
-            etag = await self._streamed.copy(exchange, authorized, source, place, fields, keys)
-            return copy_result(mark_etag(etag) if sealed else etag, exchange.time)
+            made = await self._streamed.copy(exchange, authorized, source, place, fields, keys)
+            later.add("x-amz-version-id", made.version)
+            return copy_result(mark_etag(made.etag) if sealed else made.etag, exchange.time)
 
-        return await relay_late(exchange, Later(stored(), answered), _as_it_is)
+        later = Later(stored(), [*answered, *source.version_fields])
+        return await relay_late(exchange, later, _as_it_is)
 
     async def _through(
         self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, encoder: SealingEncoder | PlainBody
@@ -238,6 +248,15 @@ def refusal_of(status: int, body: bytes) -> S3Error:
         return S3Error(code)
     except KeyError:
         return S3Error("ServiceUnavailable", detail=f"the upstream answered {status} {code}")
+
+
+def _check_directives(headers: Headers) -> None:
+    """Refuse directives that S3 does not know, before one is taken for another."""
+    for name in ("x-amz-metadata-directive", "x-amz-tagging-directive"):
+        value = headers.get(name)
+        if value not in (None, "COPY", "REPLACE"):
+            message = f"Unknown {name.split('-')[2]} directive."
+            raise S3Error("InvalidArgument", message, {"ArgumentName": name, "ArgumentValue": value or ""})
 
 
 def _refuse_idle(headers: Headers, *, same: bool) -> None:

@@ -19,6 +19,11 @@ class Later:
         self.headers = Headers.of([*fields, ("Content-Type", "application/xml")])
         self._work: Coroutine[Any, Any, bytes] | None = work
 
+    def add(self, name: str, value: str | None) -> None:
+        """Add a field that shows only now, if there is a value; lost on a client that had to be kept awake."""
+        if value:
+            self.headers = Headers((*self.headers.raw, (name.encode(), value.encode("latin-1"))))
+
     async def read(self) -> bytes:
         """Return the document, then nothing; raises what the work raises."""
         work, self._work = self._work, None

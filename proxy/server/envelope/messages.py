@@ -1,8 +1,8 @@
 """Whole Encryption SDK messages in the body of an object: opened for those who ask for the object.
 
-What fits in memory is opened whole, whatever is asked for. Of larger messages ranges are read frame by
-frame: the store is asked once for the header, and once for the frames. A signature is over everything, so
-the first range of a signed message reads all of it once, and releases nothing of that.
+What fits in memory is opened whole, whatever is asked for. Larger messages go out as they come, and ranges of
+them are read frame by frame: the store is asked once for the header, and once for the frames. A signature is
+over everything, so the first range of a signed message reads all of it once, and releases nothing of that.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from proxy.envelope.s3ec import MAX_OBJECT
 from proxy.errors import IntegrityError, S3Error
 from proxy.s3.ranges import ByteRange
 from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.holding import Holding
 from proxy.server.envelope.keys import Capsules, Fields
 from proxy.server.envelope.multiparts import Asking
 from proxy.server.envelope.passage import opened, send
@@ -38,8 +39,9 @@ Ask = Callable[[Asking, ByteRange | None, str], Awaitable[UpstreamAnswer]]
 class MessageReader:
     """Answers GetObject for messages."""
 
-    def __init__(self, capsules: Capsules, ask: Ask) -> None:
+    def __init__(self, capsules: Capsules, ask: Ask, holding: Holding) -> None:
         self._capsules = capsules
+        self._holding = holding
         self._ask = ask
         self._verified: OrderedDict[bytes, Extent] = OrderedDict()
 
@@ -53,20 +55,17 @@ class MessageReader:
         opener = ForeignOpener(header, data_key)
         plaintext = _opened(opener, start[len(header.raw) :], answer)
         exchange.answered(answer.status, answer.headers)
-        held: list[Buffer] = []
-        size = 0
-        async for piece in plaintext:
-            held.append(piece)
-            size += len(piece)
-            if size > MAX_OBJECT:
-                break
-        else:
-            return await send_held(asking, wanted, answer, b"".join(held))
-        # Where nothing but its end tells the length of a message, the answer says none beforehand.
-        length = None if header.suite.signing else measure(header, found.size).plain_size
-        begin(exchange, 200, answer_fields(exchange, answer), length)
-        for piece in held:
-            await exchange.reply.write(piece)
+        if found.size <= MAX_OBJECT:
+            with self._holding.of(found.size):
+                held = b"".join([piece async for piece in plaintext])
+                return await send_held(asking, wanted, answer, held)
+        if header.suite.signing is None:
+            fields = answer_fields(exchange, answer)
+            return await send(exchange, 200, fields, measure(header, found.size).plain_size, plaintext)
+        # Nothing but its end tells the length of a signed message, so the answer says none beforehand.
+        first = await anext(plaintext, b"")
+        begin(exchange, 200, answer_fields(exchange, answer), None)
+        await exchange.reply.write(first)
         async for piece in plaintext:
             await exchange.reply.write(piece)
         return await exchange.reply.finish()

@@ -11,7 +11,7 @@ from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.completion import NamedPart
 from proxy.s3.copy_source import CopySource
 from proxy.s3.etags import quote_etag
-from proxy.server.envelope.copy_uploads import CopyUploads
+from proxy.server.envelope.copy_uploads import CopyUploads, Made
 from proxy.server.envelope.keys import Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.sources import Source
@@ -29,8 +29,8 @@ class PartCopies:
 
     async def copy(
         self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, place: Place, fields: dict[str, str]
-    ) -> str:
-        """Copy stored bytes to `place` as an object with `fields`; return the ETag without quotes."""
+    ) -> Made:
+        """Copy stored bytes to `place` as an object with `fields`; raises `S3Error`."""
         if source.envelope is None:
             raise ValueError("the source is not encrypted")
         known = await self._manifests.find(

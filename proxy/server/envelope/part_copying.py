@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -53,9 +54,15 @@ class PartCopier:
         """Copy a range of an object into an upload."""
         request = authorized.request
         number = part_number(request.parameters["partNumber"])
-        source = await self._sources.look(
-            exchange, authorized, parse_copy_source(request.headers.get("x-amz-copy-source") or "")
-        )
+        named = parse_copy_source(request.headers.get("x-amz-copy-source") or "")
+        with ExitStack() as held:
+            source = await self._sources.look(exchange, authorized, named, held)
+            return await self._copy(exchange, authorized, source, number)
+
+    async def _copy(
+        self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, number: int
+    ) -> web.StreamResponse:
+        request = authorized.request
         first, last = _extent(request.headers.get("x-amz-copy-source-range"), source.size)
         if exchange.upload is not None and VALUE in exchange.upload.envelope:
             check_length(last - first + 1, sizes.MAX_PART_PLAIN)
@@ -66,7 +73,8 @@ class PartCopier:
         else:
             described = confirmed(exchange)
             work = self._plain(exchange, authorized, source, first, last)
-        return await relay_late(exchange, Later(work, described), lambda document: document)
+        later = Later(work, [*described, *source.version_fields])
+        return await relay_late(exchange, later, lambda document: document)
 
     async def _sealed(
         self,

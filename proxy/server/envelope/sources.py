@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from proxy.envelope.capsule import Kind
@@ -16,6 +17,7 @@ from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.copy_source import CopySource
 from proxy.s3.headers import Headers
+from proxy.s3.xml import parse_xml
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import OF_READING, for_the_store, refuse_idle_key
 from proxy.server.envelope.fields import source_conditions
@@ -24,7 +26,7 @@ from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.passage import opened
 from proxy.server.exchange import Exchange
-from proxy.server.store import Store
+from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamAnswer
 
 Damaged = Callable[[Exchange, IntegrityError], S3Error]
@@ -49,6 +51,11 @@ class Source:
     held: bytes | None = field(default=None, repr=False)
     """The plaintext of what other software encrypted."""
 
+    @property
+    def version_fields(self) -> list[tuple[str, str]]:
+        """The field with which S3 says which version was copied; none where there are no versions."""
+        return [("x-amz-copy-source-version-id", self.version)] if self.version else []
+
 
 class Sources:
     """Looks at sources, and reads them."""
@@ -60,8 +67,13 @@ class Sources:
         self._foreign = ForeignSources(capsules, manifests)
         self._damaged = damaged
 
-    async def look(self, exchange: Exchange, authorized: AuthorizedRequest, source: CopySource) -> Source:
-        """Return what is to be copied; raises `S3Error` as a copy would: NoSuchKey, PreconditionFailed."""
+    async def look(
+        self, exchange: Exchange, authorized: AuthorizedRequest, source: CopySource, held: ExitStack
+    ) -> Source:
+        """Return what is to be copied; raises `S3Error` as a copy would: NoSuchKey, PreconditionFailed.
+
+        Memory that the source takes counts until `held` is closed.
+        """
         place = self._capsules.place(exchange, source.bucket, source.key, is_source=True)
         query = (("versionId", source.version_id),) if source.version_id else ()
         headers, encryption = authorized.request.headers, exchange.rules.config.bucket(source.bucket).encryption
@@ -74,7 +86,10 @@ class Sources:
         if answer.status in (304, 412):
             raise S3Error("PreconditionFailed")
         if answer.status == 404:
-            raise S3Error("NoSuchKey")
+            raise await self._missing(exchange, authorized, source, query)
+        if answer.status == 405:
+            message = "The source of a copy request may not specifically refer to a delete marker by version id."
+            raise S3Error("InvalidRequest", message)
         if encryption.mode == "forward" and answer.status in (400, 403) and (store_key or answer.status == 400):
             # To a HEAD a store does not say what it misses; a key of the client's (SSE-C) is all it can be.
             raise S3Error(*(OF_READING.missing if answer.status == 400 else OF_READING.wrong))
@@ -85,10 +100,10 @@ class Sources:
         if found.value is None or encryption.mode != "envelope":
             if encryption.mode == "envelope":
                 refuse_idle_key(headers, source=True)
-                held = await self._foreign.open(exchange, authorized, place, version, found)
-                if held is not None:
+                plaintext = await self._foreign.open(exchange, authorized, place, version, found, held)
+                if plaintext is not None:
                     shown = without_client_fields(answer.headers)
-                    return Source(place, version, found, shown, None, len(held), query, held=held)
+                    return Source(place, version, found, shown, None, len(plaintext), query, held=plaintext)
             return Source(place, version, found, answer.headers, None, found.size, query, store_key)
         envelope = parse_envelope(found.value)
         if envelope.kind is Kind.SINGLE:
@@ -97,6 +112,21 @@ class Sources:
             known = await self._manifests.find(exchange, authorized, place, version, envelope, found)
             size = known.manifest.plain_size
         return Source(place, version, found, answer.headers, envelope, size, query)
+
+    async def _missing(
+        self, exchange: Exchange, authorized: AuthorizedRequest, source: CopySource, query: tuple[tuple[str, str], ...]
+    ) -> S3Error:
+        """Return what is missing of a source: to a HEAD a store does not say whether it is the bucket."""
+        step = Step("GET", source.bucket, source.key, query, {"range": "bytes=0-0"})
+        answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
+        if answer.status != 404:
+            answer.close()
+            return S3Error("NoSuchKey")
+        try:
+            code = parse_xml(await read_answer(answer, exchange.rules.config.limits.xml_bytes)).value("Code")
+        except S3Error:
+            code = None
+        return S3Error(code if code in ("NoSuchBucket", "NoSuchVersion") else "NoSuchKey")
 
     async def read(
         self, exchange: Exchange, authorized: AuthorizedRequest, source: Source, first: int, last: int

@@ -25,7 +25,7 @@ from proxy.forward import AuthorizedRequest, Body, Step
 from proxy.s3.chunked import Encoder
 from proxy.s3.completion import NamedPart
 from proxy.sealing import SSE, SealingEncoder, Wire, plan_wire
-from proxy.server.envelope.copy_uploads import CopyUploads
+from proxy.server.envelope.copy_uploads import CopyUploads, Made
 from proxy.server.envelope.keys import Place
 from proxy.server.envelope.sources import Source, Sources
 from proxy.server.envelope.steps import reached
@@ -53,11 +53,8 @@ class StreamedParts:
         place: Place,
         fields: dict[str, str],
         keys: ObjectKeys | None,
-    ) -> str:
-        """Copy a source to `place` as an object with `fields`, sealed under `keys` if there are any.
-
-        Returns the ETag without quotes; raises `S3Error`.
-        """
+    ) -> Made:
+        """Copy a source to `place` as an object with `fields`, sealed under `keys` if any; raises `S3Error`."""
         # A store that encrypts with a key of the client's wants it with every part.
         repeated = {name: value for name, value in fields.items() if name.startswith(f"{SSE}-customer-")}
         upstream = exchange.rules.config.upstream.payload

@@ -13,6 +13,7 @@ from proxy.envelope.context import ARN_NAME
 from proxy.envelope.foreign import looks_foreign, parse_foreign_header
 from proxy.envelope.message import MAX_HEADER
 from proxy.envelope.s3ec import (
+    MAX_OBJECT,
     ClientObjectOpener,
     is_client_encrypted,
     need_client_object,
@@ -25,6 +26,7 @@ from proxy.s3.etags import quote_etag
 from proxy.s3.ranges import ByteRange
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import stored_fields
+from proxy.server.envelope.holding import Holding
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
@@ -40,7 +42,8 @@ class UnmarkedReader:
     def __init__(self, store: Store, capsules: Capsules) -> None:
         self._store = store
         self._capsules = capsules
-        self._messages = MessageReader(capsules, self._ask)
+        self._holding = Holding()
+        self._messages = MessageReader(capsules, self._ask, self._holding)
 
     async def head(self, asking: Asking, answer: UpstreamAnswer, found: Found) -> web.StreamResponse:
         """Answer HeadObject; the size of a message that was not opened is that of its stored bytes."""
@@ -119,13 +122,14 @@ class UnmarkedReader:
         admit_plain(exchange, place)
         client_object = need_client_object(found.metadata)
         data_key = await self._capsules.unwrap_client_object(exchange, place, client_object)
-        opener = ClientObjectOpener(client_object, data_key)
-        while data := await answer.read():
-            opener.feed(data)
-        plaintext = opener.finish()
-        answer.headers = without_client_fields(answer.headers)
-        exchange.answered(answer.status, answer.headers)
-        return await send_held(asking, wanted, answer, plaintext)
+        with self._holding.of(min(found.size, MAX_OBJECT)):
+            opener = ClientObjectOpener(client_object, data_key)
+            while data := await answer.read():
+                opener.feed(data)
+            plaintext = opener.finish()
+            answer.headers = without_client_fields(answer.headers)
+            exchange.answered(answer.status, answer.headers)
+            return await send_held(asking, wanted, answer, plaintext)
 
     async def _range(self, asking: Asking, wanted: ByteRange) -> web.StreamResponse:
         """Pass on a range of an object that is stored plain."""

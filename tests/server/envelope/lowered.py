@@ -9,7 +9,7 @@ import sys
 from proxy.__main__ import main
 from proxy.envelope import sizes
 from proxy.server import relay
-from proxy.server.envelope import copy_uploads, messages, steps, streamed_parts
+from proxy.server.envelope import copy_uploads, foreign_sources, holding, messages, steps, streamed_parts
 
 LIMIT = 12 * 2**20
 PART = 6 * 2**20
@@ -26,6 +26,7 @@ if __name__ == "__main__":
         module.reached = reached  # type: ignore[attr-defined]  # a name that it imported
     sizes.MAX_SINGLE_PLAIN = sizes.MAX_PUT = LIMIT
     streamed_parts.PART = PART
-    messages.MAX_OBJECT = messages.MAX_UNIT = HELD
+    messages.MAX_OBJECT = messages.MAX_UNIT = foreign_sources.MAX_OBJECT = HELD
+    holding.MAX_HELD = HELD // 2
     relay.KEEPALIVE_SECONDS = 0.01
     sys.exit(main())

@@ -146,3 +146,78 @@ def test_a_damaged_source_is_not_copied_into_a_plain_bucket(sealed: Sealed, buck
     copy = {"Bucket": there, "Key": "copy", "CopySource": f"{bucket}/key"}
     assert refused(sealed.client.copy_object, **copy)[0] == 500
     assert sealed.direct.list_objects_v2(Bucket=there)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("target", KINDS)
+@pytest.mark.parametrize("source", ["sealed", "plain"])
+def test_copies_say_which_version_was_copied_and_made(sealed: Sealed, source: str, target: str) -> None:
+    if (source, target) == ("plain", "plain"):
+        return
+    here, there, client = sealed.bucket(source), sealed.bucket(target), sealed.client
+    for each in (here, there):
+        sealed.direct.put_bucket_versioning(Bucket=each, VersioningConfiguration={"Status": "Enabled"})
+    old = client.put_object(Bucket=here, Key="key", Body=b"old")["VersionId"]
+    new = client.put_object(Bucket=here, Key="key", Body=b"new")["VersionId"]
+    named = f"{here}/key?versionId={old}"
+    copied = client.copy_object(Bucket=there, Key="copy", CopySource=named)
+    made = client.head_object(Bucket=there, Key="copy")["VersionId"]
+    assert (copied["CopySourceVersionId"], copied["VersionId"]) == (old, made)
+    assert body_of(client, there, "copy") == b"old"
+    upload_id = client.create_multipart_upload(Bucket=there, Key="parts")["UploadId"]
+    part = {"Bucket": there, "Key": "parts", "UploadId": upload_id, "PartNumber": 1}
+    assert client.upload_part_copy(**part, CopySource=named)["CopySourceVersionId"] == old
+    assert client.upload_part_copy(**part, CopySource=f"{here}/key")["CopySourceVersionId"] == new
+
+
+def test_an_object_of_parts_says_so_too(sealed: Sealed, bucket: str) -> None:
+    sealed.direct.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    upload(sealed.client, bucket, {1: os.urandom(MIN_PART), 2: b"end"})
+    version = sealed.client.head_object(Bucket=bucket, Key="key")["VersionId"]
+    copied = sealed.client.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/key")
+    assert copied["CopySourceVersionId"] == version
+    assert sealed.client.head_object(Bucket=bucket, Key="copy")["ETag"] == copied["CopyObjectResult"]["ETag"]
+
+
+def test_what_is_missing_of_a_source_is_named(sealed: Sealed, bucket: str) -> None:
+    sealed.direct.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    marker = sealed.client.delete_object(Bucket=bucket, Key="key")["VersionId"]
+    sources = {
+        "sealed-there-is-none/key": (404, "NoSuchBucket"),
+        f"{bucket}/none": (404, "NoSuchKey"),
+        f"{bucket}/key": (404, "NoSuchKey"),
+        f"{bucket}/key?versionId=none": (404, "NoSuchVersion"),
+        f"{bucket}/key?versionId={marker}": (400, "InvalidRequest"),
+    }
+    for source, expected in sources.items():
+        assert refused(sealed.client.copy_object, Bucket=bucket, Key="copy", CopySource=source) == expected, source
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"MetadataDirective": "KEEP"},
+        {"TaggingDirective": "copy"},
+        {"MetadataDirective": "REPLACE", "Metadata": {"s3w": "forged"}},
+        {"MetadataDirective": "REPLACE", "Metadata": {"s3w-ck": "forged"}},
+    ],
+)
+@pytest.mark.parametrize("layout", [{1: MIN_PART, 2: 5}, {}])
+def test_directives_and_names_that_are_not_for_clients_are_refused(
+    sealed: Sealed, bucket: str, odd: dict[str, Any], layout: dict[int, int]
+) -> None:
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    if layout:
+        upload(sealed.client, bucket, {number: bytes(size) for number, size in layout.items()})
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/key"}
+    assert refused(sealed.client.copy_object, **copy, **odd) == (400, "InvalidArgument")
+    # What is not taken over does not matter.
+    sealed.client.copy_object(**copy, Metadata={"s3w": "forged"})
+    assert sealed.client.head_object(Bucket=bucket, Key="copy")["Metadata"] == {}
+
+
+def test_an_answer_has_one_content_type(sealed: Sealed, bucket: str) -> None:
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    for there in (bucket, sealed.bucket("plain")):
+        copied = sealed.client.copy_object(Bucket=there, Key="copy", CopySource=f"{bucket}/key")
+        assert copied["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/xml"

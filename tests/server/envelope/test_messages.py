@@ -16,9 +16,11 @@ from aws_cryptographic_material_providers.mpl.models import AesWrappingAlg, Crea
 from aws_encryption_sdk.identifiers import AlgorithmSuite, CommitmentPolicy
 
 from tests.conftest import Store
-from tests.server.envelope.conftest import KEY, Sealed, sealed_proxy
+from tests.server.envelope.conftest import KEY, OTHER_KEY, Sealed, sealed_proxy
 from tests.server.envelope.lowered import HELD
 from tests.server.envelope.test_single import refused, upstream_requests
+from tests.server.envelope.test_unmarked import client_object
+from tests.server.envelope.test_unmarked import message as other_message
 
 FRAME = 64 * 1024
 BODY = os.urandom(3 * HELD + 12_345)
@@ -135,3 +137,25 @@ def test_conditions_hold_for_ranges_of_messages(proxy: Sealed) -> None:
     assert proxy.client.get_object(**asked, IfMatch=etag)["Body"].read() == BODY[5:10]
     assert refused(proxy.client.get_object, **asked, IfMatch='"0"')[0] == 412
     assert refused(proxy.client.get_object, **asked, IfNoneMatch=etag)[0] == 304
+
+
+def test_objects_that_are_held_whole_do_not_fill_the_memory(proxy: Sealed) -> None:
+    bucket, there = proxy.bucket("mixed"), proxy.bucket()
+    small, large = os.urandom(HELD // 4), os.urandom(HELD * 3 // 4)
+    for name, body in (("small", small), ("large", large)):
+        stored_body, metadata = client_object(body, OTHER_KEY)
+        proxy.direct.put_object(Bucket=bucket, Key=f"client {name}", Body=stored_body, Metadata=metadata)
+        proxy.direct.put_object(Bucket=bucket, Key=f"message {name}", Body=other_message(body, {}))
+    for kind in ("client", "message"):
+        for _ in range(3):
+            assert proxy.client.get_object(Bucket=bucket, Key=f"{kind} small")["Body"].read() == small
+            proxy.client.copy_object(Bucket=there, Key="copy", CopySource=f"{bucket}/{kind} small")
+            assert proxy.client.get_object(Bucket=there, Key="copy")["Body"].read() == small
+            copy = {"Bucket": there, "Key": "large", "CopySource": f"{bucket}/{kind} large"}
+            assert refused(proxy.client.copy_object, **copy) == (503, "SlowDown")
+            assert refused(proxy.client.get_object, Bucket=bucket, Key=f"{kind} large") == (503, "SlowDown")
+
+
+def test_a_message_too_large_to_be_held_is_not_copied(proxy: Sealed) -> None:
+    copy = {"Bucket": proxy.bucket(), "Key": "copy", "CopySource": f"{stored(proxy, message(PLAIN))}/key"}
+    assert refused(proxy.client.copy_object, **copy) == (501, "NotImplemented")
