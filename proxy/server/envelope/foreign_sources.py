@@ -122,7 +122,5 @@ class ForeignSources:
     def _hold(self, stored: _Stored, held: ExitStack) -> None:
         if stored.found.size > MAX_OBJECT:
             what = f"What other software encrypted is copied up to {MAX_OBJECT} bytes; read and write this one."
-                f"Objects that other software encrypted are copied up to {MAX_OBJECT} bytes; read and write this one."
-            )
             raise S3Error("NotImplemented", what)
         held.enter_context(self._holding.of(stored.found.size))
