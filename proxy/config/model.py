@@ -139,6 +139,7 @@ class DecisionLog:
     """Where decisions are written as JSON lines; `path` None means standard output."""
 
     path: Path | None = None
+    when_full: Literal["block", "drop-and-count"] = "drop-and-count"
 
 
 @dataclass(frozen=True, slots=True)

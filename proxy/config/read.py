@@ -275,12 +275,13 @@ def _condition_values(root: Node) -> MappingProxyType[str, model.ConditionValue]
 
 
 def _decision_log(node: Node) -> model.DecisionLog:
+    log = model.DecisionLog(**(node.scalars() | {"path": None}))
     path = node.location("path")
     if path is None or node.text("path") == "-":
-        return model.DecisionLog()
+        return log
     if not path.parent.is_dir():
         node.problem(f"there is no folder `{path.parent}`", "create it: the log is written there", "path")
-    return model.DecisionLog(path)
+    return replace(log, path=path)
 
 
 def _audit(node: Node) -> model.Audit:

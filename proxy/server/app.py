@@ -222,7 +222,11 @@ class S3Worker:
         if config.decision_log is None:
             return None
         try:
-            return DecisionLog(config.decision_log.path, lambda ok: self._metrics.audited("decision_log", ok))
+            return DecisionLog(
+                config.decision_log.path,
+                lambda ok: self._metrics.audited("decision_log", ok),
+                blocks=config.decision_log.when_full == "block",
+            )
         except OSError as error:
             message = f"cannot open the decision log: {error.strerror}"
             raise ConfigError([config.source.diagnostic(("decision_log", "path"), message)]) from error
@@ -249,6 +253,8 @@ class S3Worker:
 
 class _NoLog:
     """Where decisions go when the configuration wants no log."""
+
+    refuses = False
 
     def write(self, record: DecisionRecord) -> None:
         return None

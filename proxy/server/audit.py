@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -111,6 +113,11 @@ class DecisionRecord:
 class AuditSink(Protocol):
     """Something that keeps decisions."""
 
+    @property
+    def refuses(self) -> bool:
+        """Whether requests are to be refused since what is decided about them cannot be kept."""
+        ...
+
     def write(self, record: DecisionRecord) -> None:
         """Keep `record`; never raises, because a full disk must not answer requests."""
         ...
@@ -119,17 +126,31 @@ class AuditSink(Protocol):
 class DecisionLog:
     """Writes records as JSON lines to a file, or to standard output where `path` is None."""
 
-    def __init__(self, path: Path | None, count: Callable[[bool], None] = lambda ok: None) -> None:
-        """Open the log; raises OSError. `count` is told of each record whether it was written."""
+    def __init__(
+        self, path: Path | None, count: Callable[[bool], None] = lambda ok: None, *, blocks: bool = False
+    ) -> None:
+        """Open the log; raises OSError. `count` is told of each record whether it was written.
+
+        With `blocks` a reader of standard output that is behind is waited for, and `refuses` as long as lines fail.
+        """
+        self.refuses = False
+        self._blocks = blocks
+        self._dropped = 0
         self._path = path
         self._count = count
         self._fd = STDOUT if path is None else _open(path)
         self._failing = False
         self._torn = False
+        self._room = None if blocks else _room_of(self._fd)
 
     def write(self, record: DecisionRecord) -> None:
         """Append one line. A failure is counted, and said once until a line gets through again."""
         data = serialise(record).encode("ascii")
+        if self._dropped:
+            data = b'%b,"dropped":%d}\n' % (data[:-2], self._dropped)
+        if self._room is not None and not self._room.poll(0):
+            self._failed("nobody reads them")
+            return
         if self._torn:
             data = b"\n" + data  # what a full disk cut off must not swallow this line too
         try:
@@ -142,7 +163,8 @@ class DecisionLog:
             self._failed(f"only {written} of {len(data)} bytes were written")
             return
         if self._failing:
-            self._failing = False
+            self._failing = self.refuses = False
+            self._dropped = 0
             _log.warning("decisions are logged again")
         self._count(True)
 
@@ -166,9 +188,20 @@ class DecisionLog:
 
     def _failed(self, reason: str) -> None:
         self._count(False)
+        self._dropped += 1
         if not self._failing:
             self._failing = True
+            self.refuses = self._blocks
             _log.error("decisions are not logged: %s", reason)
+
+
+def _room_of(fd: int) -> select.poll | None:
+    """Return what tells whether a pipe or socket takes a line at once; None for files, which always do."""
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return None
+    room = select.poll()
+    room.register(fd, select.POLLOUT)
+    return room
 
 
 def _open(path: Path) -> int:

@@ -147,6 +147,8 @@ class Pipeline:
         rules = exchange.rules
         if self.in_flight > rules.config.limits.in_flight:
             raise S3Error("SlowDown", headers={"Retry-After": "1"}, detail="limits.in_flight is reached")
+        if self._decisions.refuses:
+            raise S3Error("ServiceUnavailable", headers={"Retry-After": "1"}, detail="decisions cannot be logged")
         head = receive(exchange.http, rules)
         exchange.connection = resolve(exchange.connection, head.headers, rules.config.trusted_proxies)
         request = recognise(head, rules.domains)

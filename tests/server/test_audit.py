@@ -8,11 +8,13 @@ import multiprocessing
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proxy.server import audit
 from proxy.server.audit import (
     DecidingStatement,
     DecisionLog,
@@ -222,6 +224,60 @@ def test_a_line_cut_off_by_a_full_disk_does_not_swallow_the_next(tmp_path: Path,
     assert len(torn) == 100
     assert json.loads(whole)["request_id"] == RECORD.request_id
     assert counted == [False, False, True]
+
+
+def test_the_next_line_says_how_many_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "decisions.log"
+    log = DecisionLog(path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", raising(OSError(errno.ENOSPC, "No space left on device")))
+        for _ in range(3):
+            log.write(RECORD)
+        assert not log.refuses, "by default requests are answered all the same"
+    log.write(RECORD)
+    log.write(RECORD)
+    log.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line.get("dropped") for line in lines] == [3, None]
+
+
+def test_blocking_it_refuses_until_a_line_gets_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = DecisionLog(tmp_path / "decisions.log", blocks=True)
+    log.write(RECORD)
+    assert not log.refuses
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", raising(OSError(errno.ENOSPC, "No space left on device")))
+        log.write(RECORD)
+        assert log.refuses
+    log.write(RECORD)
+    assert not log.refuses
+    log.close()
+
+
+def test_a_pipe_that_nobody_reads_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
+    read, write = os.pipe()
+    monkeypatch.setattr(audit, "STDOUT", write)
+    counted: list[bool] = []
+    log = DecisionLog(None, counted.append)
+    while not counted or counted[-1]:
+        log.write(RECORD)
+    log.write(RECORD)
+    whole = counted.count(True)
+    kept = b""
+    while kept.count(b"\n") < whole:
+        kept += os.read(read, 65536)
+    log.write(RECORD)
+    assert json.loads(os.read(read, 65536))["dropped"] == 2
+    assert all(json.loads(line) for line in kept.splitlines()), "no line was cut"
+    os.close(read)
+    os.close(write)
+
+
+def raising(error: OSError) -> Callable[..., int]:
+    def write(fd: int, data: bytes) -> int:
+        raise error
+
+    return write
 
 
 def _write_many(path: Path, worker: int) -> None:

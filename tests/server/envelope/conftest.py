@@ -39,7 +39,7 @@ identities:
     access_keys: [{{id: AKIAALICE, secret: alice-secret}}]
     policies: [full-access.yaml]
 policies: [policies]
-decision_log: {{path: decisions.jsonl}}
+decision_log: {{path: decisions.jsonl{log_options}}}
 keys:
   hr: {{type: aes, versions: [{{id: "2", material: {key}}}, {{id: "1", material: {other}}}]{key_options}}}
   ops: {{type: aes, material: {other}}}
@@ -128,6 +128,7 @@ def sealed_proxy(
     swap_keys: bool = False,
     environment: dict[str, str] | None = None,
     workers: int = 1,
+    log_options: str = "",
 ) -> Iterator[Sealed]:
     """Run a proxy with encrypted buckets; `command` is what Python runs in its place."""
     port, admin = free_port(), free_port()
@@ -140,6 +141,7 @@ def sealed_proxy(
         CONFIG.format(
             port=port,
             workers=workers,
+            log_options=log_options,
             admin=admin,
             store=store,
             endpoint=endpoint or store.endpoint,

@@ -193,3 +193,28 @@ def test_a_full_disk_refuses_or_is_counted_as_configured(
     assert sum(record.get("dropped", 0) for record in uses(tmp_path)) == (3 if served else 0)
     stored = {each["Key"] for each in running.direct.list_objects_v2(Bucket=bucket)["Contents"]}
     assert ("full-0" in stored) is served
+
+
+def test_a_full_disk_under_the_decision_log_refuses_everything_when_it_is_to_block(
+    moto_store: Store, tmp_path: Path
+) -> None:
+    with sealed_proxy(tmp_path, moto_store, log_options=", when_full: block") as running:
+        bucket = running.bucket()
+        running.client.put_object(Bucket=bucket, Key="before", Body=b"x")
+        _, hard = resource.prlimit(running.pid, resource.RLIMIT_FSIZE)
+        log = tmp_path / "decisions.jsonl"
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 10, hard))
+        # This one was decided before anybody could know.
+        running.client.put_object(Bucket=bucket, Key="under-way", Body=b"x")
+        for _ in range(2):
+            assert (
+                fails(lambda: running.client.put_object(Bucket=bucket, Key="full", Body=b"x")) == "ServiceUnavailable"
+            )
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        # The refusal of this one is the first line that gets through again.
+        assert fails(lambda: running.client.put_object(Bucket=bucket, Key="full", Body=b"x")) == "ServiceUnavailable"
+        running.client.put_object(Bucket=bucket, Key="after", Body=b"x")
+        stored = {each["Key"] for each in running.direct.list_objects_v2(Bucket=bucket)["Contents"]}
+        assert stored == {"before", "under-way", "after"}
+    lines = [line for line in log.read_text().splitlines() if line.endswith("}")]
+    assert '"dropped":3}' in lines[1]
