@@ -57,6 +57,7 @@ bench: $(VENV)/stamp-test
 	$(BIN)/python bench/envelope.py
 	$(BIN)/python bench/sealed.py --write
 	$(BIN)/python bench/keys.py --write
+	$(BIN)/python bench/rotation.py --objects 10000 --write
 	$(BIN)/python bench/throughput.py --write
 
 soak: $(VENV)/stamp-test

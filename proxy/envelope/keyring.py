@@ -66,7 +66,7 @@ class AesKeyring:
 
     __slots__ = ("_aead", "_entropy", "_info_prefix", "name", "provider_id")
 
-    def __init__(self, provider_id: str, name: str, key: bytes, entropy: Entropy) -> None:
+    def __init__(self, provider_id: str, name: str, key: bytes | bytearray, entropy: Entropy) -> None:
         self.provider_id = provider_id
         self.name = name
         self._info_prefix = aes_info_prefix(name)

@@ -106,9 +106,27 @@ class KekDocument:
         return secret
 
 
+class _WipedKeyring(AesKeyring):
+    """A keyring whose key is overwritten as soon as nobody can use it any more.
+
+    cryptography's cipher keeps the very buffer that it was made with, for as long as it lives. What the key
+    was read from is freed at once, and not overwritten: Python's bytes cannot be.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, name: str, secret: bytes, entropy: Entropy) -> None:
+        # INVARIANT: nobody else holds the buffer, and it changes only when the cipher is out of reach, too.
+        self._secret = bytearray(secret)
+        super().__init__(PROVIDER, name, self._secret, entropy)
+
+    def __del__(self) -> None:
+        self._secret[:] = bytes(KEY_SIZE)
+
+
 @dataclass(slots=True)
 class Kek:
-    """A bucket key in memory. The only copy of its secret is the cipher's own, which clears it when freed."""
+    """A bucket key in memory; its keyring has the only lasting copy of its secret."""
 
     id: str
     key: MasterKey
@@ -116,6 +134,8 @@ class Kek:
     created: float
     keyring: AesKeyring
     fetched: float
+    expires: float
+    """When it is dropped from memory at the latest, if nobody opened it again."""
     used: int = 0
 
 
@@ -210,7 +230,7 @@ class BucketKeks:
             async with self._lock(place):
                 known = self._known.get(place)
                 if known is None or self._is_stale(known, settings):
-                    known = await self._fetch(bucket, id, witness, known.used if known is not None else 0)
+                    known = await self._fetch(bucket, id, settings, witness, known.used if known is not None else 0)
         known.key = await self._in_force(known.key, "kms:Decrypt", bucket, id, witness)
         self._known.move_to_end(place)
         return known
@@ -230,7 +250,7 @@ class BucketKeks:
                     kek = await self._make(bucket, master, settings, witness)
                 elif master.service.can_unwrap and self._is_stale(kek, settings):
                     # Opened again, so that a key that was revoked at its service stops writing as it stops reading.
-                    kek = await self._fetch(bucket, kek.id, witness, kek.used)
+                    kek = await self._fetch(bucket, kek.id, settings, witness, kek.used)
                 self._writing[place] = kek
         await self._in_force(master, "kms:GenerateDataKey", bucket, kek.id, witness)
         return kek
@@ -276,11 +296,11 @@ class BucketKeks:
             await witness(MasterUse("kms:GenerateDataKey", each.arn, name, about))
         # Stored before anything is wrapped under it: an object must never outlive its only key.
         await self._store.put(*kek_location(self._state(), bucket, name), document)
-        kek = Kek(name, master, float(int(now)), self._keyring(name, secret), now)
+        kek = Kek(name, master, float(int(now)), self._keyring(name, secret), now, now + settings.cache_seconds)
         # What a public key alone wrote must not be read here, not even while its bucket key is in memory.
         return self._remember(bucket, kek) if master.service.can_unwrap else kek
 
-    async def _fetch(self, bucket: str, id: str, witness: Witness, used: int = 0) -> Kek:
+    async def _fetch(self, bucket: str, id: str, settings: KekSettings, witness: Witness, used: int) -> Kek:
         document: KekDocument | None = None
         about = {ARN_NAME: bucket_arn(bucket)}
         try:
@@ -295,7 +315,8 @@ class BucketKeks:
         # INVARIANT: the key that is asked about is the first one named, not the one that opened the document.
         # Otherwise an outage of the first would let the recovery key's policy decide.
         key = self._ring().owners(document.edks)[0][1]
-        kek = Kek(id, key, document.created, self._keyring(id, secret), self._clock.now(), used)
+        now = self._clock.now()
+        kek = Kek(id, key, document.created, self._keyring(id, secret), now, now + settings.cache_seconds, used)
         return self._remember(bucket, kek)
 
     async def _document(self, bucket: str, id: str) -> KekDocument:
@@ -308,9 +329,12 @@ class BucketKeks:
         return document
 
     def _keyring(self, id: str, secret: bytes) -> AesKeyring:
-        return AesKeyring(PROVIDER, (_EDK_PREFIX + id.encode()).decode(), secret, self._entropy)
+        return _WipedKeyring((_EDK_PREFIX + id.encode()).decode(), secret, self._entropy)
 
     def _remember(self, bucket: str, kek: Kek) -> Kek:
+        now = self._clock.now()
+        for place in [place for place, each in self._known.items() if each.expires <= now]:
+            del self._known[place]
         self._known[bucket, kek.id] = kek
         if len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)

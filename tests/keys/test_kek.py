@@ -139,6 +139,32 @@ async def test_after_the_cache_time_the_master_key_is_asked_again() -> None:
     assert proxy.asked("unwrap") == 1
 
 
+async def test_keys_that_nobody_asks_for_any_more_are_dropped_from_memory() -> None:
+    documents = Documents()
+    writer, reader = Proxy(documents, aes("hr", 1)), Proxy(documents, aes("hr", 1))
+    edks = [await writer.wrap(bucket=bucket) for bucket in ("a", "b", "c")]
+    for bucket, edk in zip("ab", edks, strict=False):
+        assert await reader.unwrap(edk, bucket) == DATA_KEY
+    assert len(reader.keks._known) == 2
+    reader.clock.seconds += 60
+    assert await reader.unwrap(edks[2], "c") == DATA_KEY
+    assert [bucket for bucket, _ in reader.keks._known] == ["c"]
+
+
+async def test_a_secret_is_overwritten_when_its_bucket_key_is_dropped_and_not_before() -> None:
+    proxy = Proxy(Documents(), aes("hr", 1))
+    edk = await proxy.wrap()
+    kek = await proxy.keks.find("bucket", kek_id(edk) or "", SETTINGS)
+    keyring = kek.keyring
+    [secret] = [getattr(keyring, name) for name in type(keyring).__slots__]
+    assert any(secret)
+    del kek
+    proxy.keks.forget()
+    assert keyring.unwrap(edk, CONTEXT) == DATA_KEY, "a request that has it can end"
+    del keyring
+    assert secret == bytearray(32)
+
+
 async def test_the_count_of_objects_outlives_opening_again() -> None:
     proxy = Proxy(Documents(), aes("hr", 1))
     settings = replace(SETTINGS, max_objects=2)
