@@ -12,22 +12,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from aiohttp import ServerDisconnectedError
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from proxy.forward import Prepared
 from proxy.s3.checksums import Buffer
 from proxy.s3.headers import Headers
-
-READ_SIZE = 1 << 16
-"""Bytes the stream reader takes before it slows the store down; a transfer holds about twice this."""
+from proxy.server.upstream_connection import UpstreamConnection
 
 READ_AHEAD = 1 << 17
 """Bytes of an upload that are read and checked before the store hears of it; smaller ones go at once."""
 
-MAX_HEADER_BYTES = 1 << 16
-MAX_HEADERS = 512
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -45,18 +40,18 @@ class Stalls:
     def __init__(self, loop: asyncio.AbstractEventLoop, idle_seconds: float) -> None:
         self._loop = loop
         self._idle_seconds = idle_seconds
-        self._since: dict[ResponseHandler, float] = {}
+        self._since: dict[UpstreamConnection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.closed: set[ResponseHandler] = set()
+        self.closed: set[UpstreamConnection] = set()
         """Connections that were closed for this, until their lanes notice."""
 
-    def begin(self, connection: ResponseHandler) -> None:
+    def begin(self, connection: UpstreamConnection) -> None:
         """Something is awaited of the store from now on."""
         self._since[connection] = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(min(1.0, self._idle_seconds / 4), self._look)
 
-    def end(self, connection: ResponseHandler) -> None:
+    def end(self, connection: UpstreamConnection) -> None:
         """It came."""
         self._since.pop(connection, None)
 
@@ -99,7 +94,7 @@ class Lane:
     __slots__ = ("_connection", "_give_back", "_stalls")
 
     def __init__(
-        self, connection: ResponseHandler, stalls: Stalls, give_back: Callable[[ResponseHandler, bool], None]
+        self, connection: UpstreamConnection, stalls: Stalls, give_back: Callable[[UpstreamConnection, bool], None]
     ) -> None:
         self._connection = connection
         self._stalls = stalls
@@ -108,15 +103,7 @@ class Lane:
     async def exchange(self, request: Prepared, body: bytes | ReadAhead) -> Answer:
         """Send and return the answer's head; raises `StaleConnectionError`, `UpstreamError` or the body's error."""
         connection = self._connection
-        connection.set_response_params(
-            skip_payload=request.method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,
-            read_bufsize=READ_SIZE,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
-        )
+        connection.ask(head=request.method == "HEAD")
         upload = None
         try:
             head = serialize_head(request)
@@ -155,7 +142,7 @@ class Lane:
 class _Upload:
     """Writes the rest of a body while the answer is awaited, at the pace the store takes it."""
 
-    def __init__(self, connection: ResponseHandler, body: AsyncIterator[Buffer], stalls: Stalls) -> None:
+    def __init__(self, connection: UpstreamConnection, body: AsyncIterator[Buffer], stalls: Stalls) -> None:
         self._connection = connection
         self._body = body
         self._stalls = stalls
@@ -207,15 +194,15 @@ class Answer:
 
     def __init__(
         self,
-        connection: ResponseHandler,
+        connection: UpstreamConnection,
         message: RawResponseMessage,
         payload: StreamReader,
         stalls: Stalls,
-        give_back: Callable[[ResponseHandler, bool], None],
+        give_back: Callable[[UpstreamConnection, bool], None],
     ) -> None:
         self.status = message.code
         self.headers = Headers(message.raw_headers)
-        self._connection: ResponseHandler | None = connection
+        self._connection: UpstreamConnection | None = connection
         self._payload = payload
         self._stalls = stalls
         self._give_back = give_back
@@ -238,7 +225,7 @@ class Answer:
             self._stalled(connection)
         return data
 
-    def _stalled(self, connection: ResponseHandler, cause: Exception | None = None) -> None:
+    def _stalled(self, connection: UpstreamConnection, cause: Exception | None = None) -> None:
         if connection in self._stalls.closed:
             self._stalls.closed.discard(connection)
             raise UpstreamError("the upstream stalled") from cause
@@ -252,7 +239,9 @@ class Answer:
             self._give_back(connection, whole)
 
 
-async def _first_answer(connection: ResponseHandler, upload: _Upload | None) -> tuple[RawResponseMessage, StreamReader]:
+async def _first_answer(
+    connection: UpstreamConnection, upload: _Upload | None
+) -> tuple[RawResponseMessage, StreamReader]:
     """Wait for the final answer, skipping 1xx, and settle what becomes of an upload still under way."""
     while True:
         message, payload = await connection.read()
@@ -271,7 +260,7 @@ async def _first_answer(connection: ResponseHandler, upload: _Upload | None) -> 
     return message, payload
 
 
-def _break(connection: ResponseHandler) -> None:
+def _break(connection: UpstreamConnection) -> None:
     """Abort a connection so that everybody who waits for it hears of it.
 
     `connection.abort()` would forget the body of an answer without telling its reader.
@@ -280,7 +269,7 @@ def _break(connection: ResponseHandler) -> None:
         connection.transport.abort()
 
 
-def _write(connection: ResponseHandler, data: Buffer) -> None:
+def _write(connection: UpstreamConnection, data: Buffer) -> None:
     transport = connection.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the upstream closed the connection")

@@ -34,6 +34,11 @@ class Turns(RequestHandler):
         """Answer a request; raises ConnectionError where that had to be broken off."""
         raise NotImplementedError
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading, if that was paused: every read of a body asks for it."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     async def start(self) -> None:
         """Answer until the connection ends; runs as a task as long as it lives."""
         try:

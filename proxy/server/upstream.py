@@ -17,12 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiohttp.client_proto import ResponseHandler
-
 from proxy.forward import Prepared
 from proxy.s3.headers import Headers
 from proxy.server.lane import Lane, StaleConnectionError, Stalls, UpstreamError, read_ahead
 from proxy.server.places import Places
+from proxy.server.upstream_connection import UpstreamConnection
 
 __all__ = ["Endpoint", "PooledUpstream", "Upstream", "UpstreamAnswer", "UpstreamError"]
 
@@ -73,7 +72,7 @@ class PooledUpstream:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._loop = asyncio.get_running_loop()
-        self._idle: deque[tuple[float, ResponseHandler]] = deque()
+        self._idle: deque[tuple[float, UpstreamConnection]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._places = Places(endpoint.connections)
         self._stalls = Stalls(self._loop, endpoint.idle_seconds)
@@ -107,15 +106,16 @@ class PooledUpstream:
         while self._idle:
             self._idle.pop()[1].close()
 
-    def _lane(self, connection: ResponseHandler) -> Lane:
+    def _lane(self, connection: UpstreamConnection) -> Lane:
         return Lane(connection, self._stalls, self._give_back)
 
-    def _give_back(self, connection: ResponseHandler, reusable: bool) -> None:
+    def _give_back(self, connection: UpstreamConnection, reusable: bool) -> None:
         """Take back the place of a connection, and keep one whose last answer was read to the end."""
         self._places.release()
         if not reusable or self._retired:
             connection.abort()
             return
+        connection.rest()
         self._idle.append((self._loop.time() + self._endpoint.keepalive_seconds, connection))
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._endpoint.keepalive_seconds, self._close_expired)
@@ -126,7 +126,7 @@ class PooledUpstream:
         except TimeoutError as error:
             raise UpstreamError("no free connection: upstream.connections is reached") from error
 
-    def _take_idle(self) -> ResponseHandler | None:
+    def _take_idle(self) -> UpstreamConnection | None:
         now = self._loop.time()
         while self._idle:
             expires, connection = self._idle.pop()
@@ -144,12 +144,12 @@ class PooledUpstream:
         if self._idle:
             self._sweep = self._loop.call_at(self._idle[0][0], self._close_expired)
 
-    async def _connect(self) -> ResponseHandler:
+    async def _connect(self) -> UpstreamConnection:
         endpoint = self._endpoint
         try:
             async with asyncio.timeout(endpoint.connect_seconds):
                 _, connection = await self._loop.create_connection(
-                    lambda: ResponseHandler(self._loop),
+                    lambda: UpstreamConnection(self._loop),
                     endpoint.host,
                     endpoint.port,
                     ssl=endpoint.tls,

@@ -325,3 +325,37 @@ def test_a_line_break_can_never_become_a_header():
     for bad in ("a\r\nx: y", "a\nb", "a\0"):
         with pytest.raises(ValueError, match="line break"):
             serialize_head(Prepared("GET", "/", (("x-amz-meta-a", bad),), b""))
+
+
+async def test_answers_with_and_without_bodies_take_turns_on_one_connection(store):
+    async def script(reader, writer):
+        while True:
+            head = await store.head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if head.startswith(b"HEAD") else b"hi"))
+
+    upstream = await store.start(script)
+    for method in ("GET", "HEAD", "HEAD", "GET", "GET"):
+        answer = await upstream.send(Prepared(method, "/b/k", (HOST,), b""))
+        assert await drain(answer) == (b"hi" if method == "GET" else b"")
+    assert store.connections == 1
+    upstream.retire()
+
+
+@pytest.mark.parametrize(
+    "unasked", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"HTTP/1.1 200 OK\r\nContent-Le", b"\r\n", b"x"]
+)
+async def test_what_nobody_asked_for_is_no_answer_to_the_next_request(store, unasked):
+    async def script(reader, writer):
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(unasked)
+        await reader.read()
+
+    upstream = await store.start(script)
+    assert await drain(await upstream.send(get())) == b"hi"
+    await asyncio.sleep(0.15)
+    assert await drain(await upstream.send(get())) == b"hi"
+    assert store.connections == 2, "the first connection is not trusted any more"
+    upstream.retire()
