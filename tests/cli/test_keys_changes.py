@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from proxy.cli.main import main
+from proxy.cli.stored import labels_of
 from proxy.config import Config, load_config
 from proxy.config.keys import rsa_pair
 from tests.cli.test_keys_commands import BASE
@@ -236,5 +237,7 @@ def test_a_key_of_kms_is_rotated_there(moto_store: Store, config: Path) -> None:
     more = f'  kms: {{type: aws-kms, key_arn: "{arn}", endpoint: "{moto_store.endpoint}", access_key_id: AKIAMOTO'
     config.write_text(config.read_text() + more + ", secret_access_key: s}\n")
     assert keys("rotate", "kms", config=config) == 0
+    # What is stored calls it by the ARN that it has at KMS: `keys retire` has to know.
+    assert (labels_of(load_config(config), "kms"), labels_of(load_config(config), "hr@1")) == ((arn,), ("hr@1",))
     config.write_text(config.read_text().replace("key/", "key/0"))
     assert keys("rotate", "kms", config=config) == 2
