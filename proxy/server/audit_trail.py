@@ -23,7 +23,7 @@ from proxy.keys.kek import MasterUse
 
 MAX_BATCH = 256
 """Records written in one go: each batch takes one lock and one write, however many wait."""
-GATHER_TURNS = 8
+GATHER_TURNS = 2
 """So many turns of the event loop a record waits for others: no time when nothing else is ready."""
 
 _log = logging.getLogger("s3warden.audit")
@@ -177,19 +177,29 @@ class AuditTrail:
         waiting = [done for writer in self._writers if (done := writer.add(event)) is not None]
         if not self._blocks:
             return
+        late = asyncio.get_running_loop().call_later(self._seconds, _give_up, waiting)
         try:
-            async with asyncio.timeout(self._seconds):
-                for done in waiting:
-                    # A client that leaves must not take its record with it.
-                    await asyncio.shield(done)
+            for done in waiting:
+                # A client that leaves does not take its record with it: only who waits for it is gone.
+                await done
         except (OSError, TimeoutError) as error:
             reason = str(error) or f"not within {self._seconds:g} seconds"
             raise S3Error("ServiceUnavailable", detail=f"the use of a key could not be recorded: {reason}") from error
+        finally:
+            late.cancel()
 
     async def close(self) -> None:
         """Write what waits, and close the sinks."""
         for writer in self._writers:
             await writer.close()
+
+
+def _give_up(waiting: Sequence[asyncio.Future[None]]) -> None:
+    """Let nobody wait any longer; what was asked for is written all the same."""
+    for done in waiting:
+        if not done.done():
+            done.set_exception(TimeoutError())
+            done.exception()  # the first may have been enough
 
 
 def open_trail(config: Config) -> AuditTrail | None:
