@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proxy.config import KeySettings
+from proxy.envelope.customer_key import NAME
 from proxy.envelope.customer_key import PROVIDER as CUSTOMER_PROVIDER
 from proxy.envelope.keyring import Edk
 from proxy.keys.kek import kek_id
@@ -49,7 +50,7 @@ class Registrar:
         if not edks:
             return Holders((protection.sse_key,) if protection.sse_key else ())
         if any(edk.provider_id == CUSTOMER_PROVIDER for edk in edks):
-            return Holders(wrapping="customer", customer=True)
+            return Holders((NAME,), wrapping="customer", customer=True)
         ids = [name for edk in edks if (name := kek_id(edk)) is not None]
         lost = ""
         wrapped: list[Edk] = [edk for edk in edks if kek_id(edk) is None]

@@ -24,6 +24,7 @@ from tests.server.envelope.test_unmarked import client_object, message
 
 EXTRA = """\
   "kek-*": {encryption: {mode: envelope, key: hr, kek: {use: always}}}
+  "customer-*": {encryption: {mode: envelope, key: hr, sse_c: true, sse_c_over_http: true}}
   "kms-*": {add_headers: {x-amz-server-side-encryption: "aws:kms"}}
 """
 POLICY = """\
@@ -118,6 +119,14 @@ def test_envelopes_are_told_with_their_keys_and_how_those_are_wrapped(proxy: Sea
     assert (found["a"]["keys"], found["a"]["wrapping"]) == (["hr@2"], "bucket-key")
     listed = proxy.direct.list_objects_v2(Bucket=through, Prefix=".s3w/kek/")["Contents"]
     assert [each["Key"].rpartition("/")[2] for each in listed] == [found["a"]["bucket_key"]]
+
+
+def test_envelopes_under_keys_of_clients_are_told_as_such(proxy: Sealed) -> None:
+    bucket = proxy.bucket("customer")
+    proxy.client.put_object(Bucket=bucket, Key="a", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="c" * 32)
+    row = scan(proxy, bucket, code=0)["a"]
+    assert (row["protection"], row["keys"], row["wrapping"]) == ("envelope", ["sse-c"], "customer")
+    assert rules_of(row) == []
 
 
 def test_objects_that_nobody_could_read_are_errors(proxy: Sealed) -> None:
