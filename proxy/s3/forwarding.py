@@ -114,6 +114,8 @@ def upstream_path(bucket: str | None, key: str | None, *, virtual_host: bool) ->
 
 def upstream_query(request: S3Request) -> str:
     """Return the query of a request upstream: what was recognised, encoded anew; no signature, no decoration."""
+    if not request.parameters:
+        return ""
     return "&".join(
         f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in request.parameters.items()
     )
