@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class Places:
@@ -26,6 +27,11 @@ class Places:
         self._free -= 1
         return True
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._waiting)
+
     async def take(self, seconds: float) -> None:
         """Wait for a place and take it; raises TimeoutError."""
         if self.take_at_once():
@@ -38,6 +44,10 @@ class Places:
         except BaseException:
             if turn.done() and not turn.cancelled():
                 self.release()  # it came, and came too late
+            else:
+                # While all places are held for long, those who gave up would pile up.
+                with suppress(ValueError):
+                    self._waiting.remove(turn)
             raise
 
     def release(self) -> None:

@@ -112,10 +112,9 @@ class PooledUpstream:
     def _give_back(self, connection: UpstreamConnection, reusable: bool) -> None:
         """Take back the place of a connection, and keep one whose last answer was read to the end."""
         self._places.release()
-        if not reusable or self._retired:
+        if not reusable or self._retired or not connection.rest():
             connection.abort()
             return
-        connection.rest()
         self._idle.append((self._loop.time() + self._endpoint.keepalive_seconds, connection))
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._endpoint.keepalive_seconds, self._close_expired)

@@ -38,9 +38,18 @@ class UpstreamConnection(ResponseHandler):
                 max_headers=MAX_HEADERS,
             )
 
-    def rest(self) -> None:
-        """Expect nothing until the next `ask`."""
+    def rest(self) -> bool:
+        """Expect nothing until the next `ask`; return whether the store stopped where its answer ended.
+
+        A parser that has seen the beginning of something else would take the next answer for the rest of it.
+        """
         self._asked = False
+        if self._parser is None:
+            return False
+        try:
+            return self._parser.feed_eof() is None
+        except Exception:  # of whatever kind: it is about bytes that nobody asked for
+            return False
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of the answer; anything else ends the connection."""

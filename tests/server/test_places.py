@@ -65,3 +65,13 @@ async def test_a_place_that_comes_while_its_taker_is_cancelled_goes_on() -> None
     with pytest.raises(asyncio.CancelledError):
         await late
     assert taken(places) == 1
+
+
+async def test_nothing_is_kept_of_who_gave_up_while_all_places_are_held() -> None:
+    places = Places(1)
+    await places.take(1)
+    outcomes = await asyncio.gather(*(places.take(0.01) for _ in range(100)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {TimeoutError}
+    assert places.waiting == 0
+    places.release()
+    assert taken(places) == 1

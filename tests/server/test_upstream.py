@@ -359,3 +359,29 @@ async def test_what_nobody_asked_for_is_no_answer_to_the_next_request(store, una
     assert await drain(await upstream.send(get())) == b"hi"
     assert store.connections == 2, "the first connection is not trusted any more"
     upstream.retire()
+
+
+@pytest.mark.parametrize(
+    "begun", [b"H", b"HTTP/1.1 200 OK\r\nX-Left: ", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: "]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_follows_an_answer_at_once_is_not_the_beginning_of_the_next(store, method, begun):
+    async def script(reader, writer):
+        await store.head(reader)
+        if store.connections == 2:
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            return
+        body = b"hi" if method == "GET" else b""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body + begun)
+        await store.head(reader)
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    upstream = await store.start(script)
+    assert await drain(await upstream.send(Prepared(method, "/b/k", (HOST,), b""))) == (
+        b"hi" if method == "GET" else b""
+    )
+    answer = await upstream.send(get())
+    assert answer.status == 404
+    await drain(answer)
+    assert store.connections == 2, "the first connection is not used again"
+    upstream.retire()
