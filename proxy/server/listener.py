@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,7 @@ MAX_HEADERS = 512
 TELL_SECONDS = 10.0
 """A flood of connections is told of this often, or the log would be flooded too."""
 
+_QUOTATION = re.compile(r"[:\n]")
 _log = logging.getLogger("s3warden.listener")
 
 
@@ -243,8 +245,8 @@ class S3Connection(Turns):
         if not isinstance(exc, HttpProcessingError):
             # A walk that was broken off: it is recorded, and no second answer may follow the first.
             raise ConnectionResetError("the answer could not be finished") from exc
-        # Of the parser's message only the first line: what follows quotes the request, secrets included.
-        detail = f"no HTTP: {type(exc).__name__}: {(message or exc.message).partition(chr(10))[0]}"
+        # Of the parser's message only its first words: what follows quotes the request, secrets included.
+        detail = f"no HTTP: {type(exc).__name__}: {_QUOTATION.split(message or exc.message, 1)[0]}"
         if isinstance(exc, LineTooLong):
             problem = S3Error("RequestHeaderSectionTooLarge", detail=detail)
         else:

@@ -94,7 +94,10 @@ class Turns(RequestHandler):
                 self._handler_waiter.set_result(None)
         if not payload.is_eof():
             await self._linger(payload)
-        if not answered.keep_alive or not payload.is_eof() or self._upgraded or self._close or self._force_close:
+        if not answered.keep_alive or not payload.is_eof() or self._close or self._force_close:
+            return False
+        if self._upgraded and not self._messages:
+            # What follows a switch of protocols is parsed no more.
             return False
         self._keepalive = True
         self._next_keepalive_close_time = due = self._loop.time() + self._keepalive_timeout

@@ -79,6 +79,16 @@ async def test_what_the_parser_refuses_is_answered_in_xml_and_told() -> None:
     assert "secret" not in detail, "the log must not quote what may be a credential"
 
 
+async def test_a_field_that_is_too_long_is_not_quoted_in_the_log() -> None:
+    front = Front(header_bytes=8192)
+    async with front.running() as port:
+        answer = await talk(port, GET[:-2] + b"x-amz-security-token: secret" + b"a" * 9000 + b"\r\n\r\n")
+    assert b"<Code>RequestHeaderSectionTooLarge</Code>" in answer
+    assert b"secret" not in answer
+    ((_, detail),) = front.refused
+    assert detail == "no HTTP: LineTooLong: Got more than 8192 bytes when reading"
+
+
 async def test_a_head_that_grows_beyond_the_limit_is_refused_before_it_ends() -> None:
     front = Front(header_bytes=8192)
     async with front.running() as port:
@@ -119,6 +129,15 @@ async def test_requests_sent_ahead_are_answered_in_their_order() -> None:
     places = [answers.index(b" /%d " % number) for number in range(40)]
     assert places == sorted(places)
     assert answers.count(b"200 OK") == 41
+
+
+async def test_a_switch_of_protocols_that_was_sent_ahead_has_its_turn() -> None:
+    front = Front()
+    switch = b"GET /switch HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with front.running() as port:
+        answers = await talk(port, GET.replace(b"/ ", b"/first ") + switch + b"what follows is for nobody")
+    assert answers.count(b"200 OK") == 2
+    assert answers.index(b" /first ") < answers.index(b" /switch ")
 
 
 async def test_a_mistake_of_ours_ends_the_connection_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
