@@ -12,7 +12,7 @@ from tests.hostile.arena import Arena, besieged
 
 @pytest.fixture(scope="session")
 def _arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with besieged(tmp_path_factory.mktemp("arena"), limits={"in_flight": 150}) as arena:
+    with besieged(tmp_path_factory.mktemp("arena")) as arena:
         yield arena
 
 
@@ -36,6 +36,14 @@ def impatient(_impatient: Arena) -> Iterator[Arena]:
     _impatient.rest()
     yield _impatient
     _impatient.assert_well()
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Arena]:
+    """A proxy that waits for its store as long as a test takes, and has room for 150 requests."""
+    with besieged(tmp_path, upstream={"idle_seconds": 60.0}, limits={"in_flight": 150}) as arena:
+        yield arena
+        arena.assert_well()
 
 
 @pytest.fixture

@@ -239,19 +239,28 @@ def test_clients_that_expect_to_be_asked_send_nothing_for_a_refusal(arena: Arena
 # -- many of them
 
 
-def test_the_limit_of_requests_under_way_is_told_politely(arena: Arena) -> None:
+def test_the_limit_of_requests_under_way_is_told_politely(patient: Arena) -> None:
+    released = threading.Event()
+
     def slow(conversation: Conversation) -> None:
         while conversation.receive() is not None:
-            time.sleep(0.7)
+            released.wait(60)
             conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    arena.play(slow)
+    patient.play(slow)
     with ExitStack() as opened:
-        clients = [opened.enter_context(arena.client()) for _ in range(200)]
-        for client in clients:
-            client.send(arena.signed(GET))
-        heard = [client.hear().answer for client in clients]
-    assert {answer.status for answer in heard} == {200, 503}
-    refused = [answer for answer in heard if answer.status == 503]
-    assert {answer.code for answer in refused} == {"SlowDown"}
+        opened.callback(released.set)
+        clients = [opened.enter_context(patient.client()) for _ in range(200)]
+        within, beyond = clients[:150], clients[150:]
+        for client in within:
+            client.send(patient.signed(GET))
+        assert until(lambda: len(patient.requests) == len(within), seconds=30)
+        for client in beyond:
+            client.send(patient.signed(GET))
+        refused = [client.hear().answer for client in beyond]
+        assert len(patient.requests) == len(within), "what is refused does not reach the store"
+        released.set()
+        answered = [client.hear().answer for client in within]
+    assert {(answer.status, answer.code) for answer in refused} == {(503, "SlowDown")}
     assert all(answer.headers["Retry-After"] for answer in refused)
+    assert {answer.status for answer in answered} == {200}
