@@ -15,8 +15,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.journeys.clients.catalogue import CLIENTS, REAL_CLIENTS, Client  # noqa: E402
-from tests.journeys.clients.journey import STEPS  # noqa: E402
+from tests.journeys.clients.catalogue import CLIENTS, REAL_CLIENTS, Client  # noqa: E402 - found by the path above
+from tests.journeys.clients.journey import STEPS  # noqa: E402 - found by the path above
 
 RESULTS = ROOT / "build" / "clients"
 PAGE = ROOT / "docs" / "reference" / "clients.md"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from proxy.policy.evaluate import Effect
+from proxy.policy.evaluate import Decision, Effect
 from proxy.policy.explain import ConditionTrace, Explanation, StatementTrace, explain
 from proxy.policy.names import find_key
 from proxy.policy.variables import ContextValue
@@ -115,10 +115,10 @@ def decision_data(answer: Answer) -> dict[str, object]:
     }
 
 
-def _questions(decisions: Iterable[tuple[Asked, object]]) -> Iterator[dict[str, object]]:
+def _questions(decisions: Iterable[tuple[Asked, Decision]]) -> Iterator[dict[str, object]]:
     for asked, decision in decisions:
         yield {
             "action": asked.request.action,
             "resource": asked.request.resource,
-            "decision": decision.effect.value,  # type: ignore[attr-defined]
+            "decision": decision.effect.value,
         }

@@ -44,7 +44,7 @@ _NONCE_V3 = b"\x01" * NONCE_SIZE
 _ALGORITHM_PAIR = "aws:x-amz-cek-alg"
 _WRAPS_V3: Mapping[str, str] = MappingProxyType({"02": "AES/GCM", "12": KMS_WRAP, "22": "RSA-OAEP-SHA1"})
 # The client's own choice; SHA-1 within OAEP is not known to be weak.
-_OAEP_SHA1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
+_OAEP_SHA1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303 - theirs
 
 
 @dataclass(frozen=True, slots=True)

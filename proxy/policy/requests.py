@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from typing import TypeAlias
 
@@ -171,7 +171,7 @@ def _callers(
     for caller in callers:
         anonymous = caller.principal.anonymous
         closed, mask = nothing if anonymous else (0, -1)
-        mask &= table.bits(lambda clause, caller=caller: _concerns(clause, caller))  # type: ignore[misc]
+        mask &= table.bits(partial(_concerns, caller=caller))
         same = caller.principal.account == caller.owner
         relation = Relation.ANONYMOUS if anonymous else Relation.SAME if same else Relation.OTHER
         found.setdefault((relation, mask, closed), []).append(caller)
@@ -198,10 +198,22 @@ def _actions(table: ClauseTable, axes: Sequence[Axis], key: bool, possible: bool
     for lower, action in ACTIONS.items():
         if lower.startswith("kms:") is not key:
             continue
-        closed, mask = _close(table, axes, lambda name, lower=lower: possible and not _carries(lower, name))  # type: ignore[misc]
-        mask &= table.bits(lambda clause, lower=lower: clause.statement.actions.matches(lower))  # type: ignore[misc]
+        closed, mask = _close(table, axes, partial(_lacks, lower) if possible else _nothing_is_absent)
+        mask &= table.bits(partial(_names, action=lower))
         found.setdefault((_kinds(action.resources), mask, closed), []).append(action.name)
     return tuple(ActionClass(tuple(names), kinds, mask, closed) for (kinds, mask, closed), names in found.items())
+
+
+def _names(clause: Clause, action: str) -> bool:
+    return clause.statement.actions.matches(action)
+
+
+def _nothing_is_absent(key: str) -> bool:
+    return False
+
+
+def _lacks(action: str, key: str) -> bool:
+    return not _carries(action, key)
 
 
 def _carries(action: str, key: str) -> bool:
@@ -261,7 +273,7 @@ def _resources(table: ClauseTable, key: bool, scope: Scope) -> tuple[tuple[Resou
         kind = _kind_of(arn, key)
         bucket = arn.split(":", 5)[5].split("/")[0] if kind in ("bucket", "object") else None
         if scope(arn, bucket):
-            mask = table.bits(lambda clause, arn=arn, bucket=bucket: _about(clause, arn, bucket))  # type: ignore[misc]
+            mask = table.bits(partial(_about, arn=arn, bucket=bucket))
             made.setdefault((kind, mask), ResourceClass(arn, kind, bucket, mask))
     missing = [] if cells.complete else ["too many ways to combine the patterns for resources"]
     return tuple(made.values()), missing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxy.access.asking import DEFAULT_ACCOUNT, ask
@@ -13,9 +15,9 @@ ALICE = "arn:aws:iam::123456789012:user/alice"
 BATCH = "<Delete><Object><Key>a</Key></Object><Object><Key>b</Key><VersionId>1</VersionId></Object></Delete>"
 
 
-def asked(method: str, target: str, principal: str | None = ALICE, **more: object) -> tuple[Asked, ...]:
-    headers = tuple((more.pop("headers", {}) or {}).items())  # type: ignore[attr-defined]
-    return ask(Written(principal, Http(method, target, headers, **more)), NOW)  # type: ignore[arg-type]
+def asked(method: str, target: str, principal: str | None = ALICE, **more: Any) -> tuple[Asked, ...]:
+    headers = tuple((more.pop("headers", {}) or {}).items())
+    return ask(Written(principal, Http(method, target, headers, **more)), NOW)
 
 
 def names(found: tuple[Asked, ...]) -> list[tuple[str, str]]:

@@ -98,7 +98,7 @@ class Journey:
         request = urllib.request.Request(url, body, named, method=method)  # noqa: S310  the proxy under test
         if body is not None and "Content-Type" not in named:
             request.add_header("Content-Type", "")  # else urllib would add one that nobody signed
-        with urllib.request.urlopen(request, timeout=30, context=self.walk.context) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30, context=self.walk.context) as answer:  # noqa: S310  likewise
             return bytes(answer.read())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,8 +82,8 @@ def conditions_of(policy: Make, key: str, *blocks: dict[str, object]) -> list[Co
 
 
 def vectors(conditions: list[Condition], key: str, values: list[object]) -> set[tuple[bool, ...]]:
-    contexts = [{} if value is None else {key: value} for value in values]
-    return {tuple(condition.holds(context) for condition in conditions) for context in contexts}  # type: ignore[arg-type]
+    contexts: list[Any] = [{} if value is None else {key: value} for value in values]
+    return {tuple(condition.holds(context) for condition in conditions) for context in contexts}
 
 
 @pytest.mark.parametrize(

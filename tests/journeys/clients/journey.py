@@ -116,7 +116,7 @@ class Target:
         request = urllib.request.Request(url, body, method=method)  # noqa: S310  the proxy under test
         if body is not None:
             request.add_header("Content-Type", "")  # urllib would add one that nobody signed
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310  likewise
             return bytes(answer.read())
 
 

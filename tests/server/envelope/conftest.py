@@ -171,7 +171,7 @@ def sealed_proxy(
 def fetch(url: str, data: bytes | None = None, headers: dict[str, str] | None = None, method: str | None = None) -> Any:
     """Ask without an SDK."""
     request = urllib.request.Request(url, data, headers or {}, method=method)  # noqa: S310 - one of our own servers
-    return urllib.request.urlopen(request)  # noqa: S310
+    return urllib.request.urlopen(request)  # noqa: S310 - likewise
 
 
 class _Logged(running):
