@@ -142,8 +142,12 @@ async def _count_uploads(
     async for page in depot.pages(place, f"{state.prefix}mpu/"):
         for key in page:
             raw = await depot.get(place, key) if key.endswith("/ctx") else None
-            value = parse_upload_context(raw).envelope.get(VALUE) if raw is not None else None
-            envelope = parse_envelope(value) if value is not None else None
+            try:
+                value = parse_upload_context(raw).envelope.get(VALUE) if raw is not None else None
+                envelope = parse_envelope(value) if value is not None else None
+            except IntegrityError as error:
+                usage.damaged[key] = str(error)
+                continue
             if envelope is not None and customer_edk(envelope.capsule.edks) is None:
                 usage.uploads.update(_names(envelope, wrapped_by))
 

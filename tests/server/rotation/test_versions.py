@@ -209,6 +209,19 @@ def test_what_cannot_be_read_may_depend_on_anything(proxy: Sealed, capsys: pytes
     assert "its bucket key is gone: nobody knows" in capsys.readouterr().out
 
 
+def test_a_damaged_upload_may_depend_on_anything_and_hides_nothing_else(
+    proxy: Sealed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = proxy.bucket()
+    put(proxy, bucket)
+    proxy.direct.put_object(Bucket=bucket, Key=".s3w/mpu/00/ctx", Body=b"{}")
+    assert retire(proxy, "hr@1", bucket)[0] == 1
+    told = capsys.readouterr().out
+    assert f"{bucket}: `.s3w/mpu/00/ctx`" in told
+    assert main(["keys", "usage", "--config", str(rotated(proxy.folder)), "--bucket", bucket]) == 1
+    assert f"{bucket}: hr@2: 1 objects" in capsys.readouterr().out
+
+
 def test_every_bucket_is_looked_through_whatever_its_mode(proxy: Sealed, capsys: pytest.CaptureFixture[str]) -> None:
     bucket = proxy.bucket()
     put(proxy, bucket)
