@@ -6,15 +6,14 @@ Every connection is handed to the script in force. `requests` keeps what arrived
 from __future__ import annotations
 
 import socket
-import socketserver
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tests.conftest import Store
 from tests.journeys.front import Seen
+from tests.journeys.listening import Listening
 
 IDLE_SECONDS = 20.0
 ANSWER = b'HTTP/1.1 200 OK\r\nETag: "5d41402abc4b2a76b9719d911017c592"\r\nContent-Length: 5\r\n\r\nhello'
@@ -98,34 +97,20 @@ class ScriptedStore:
         self.requests: list[Seen] = []
         self.connections = 0
         self._open: set[socket.socket] = set()
-        store = self
+        self.server = Listening(self._converse)
+        self.store = Store(self.server.endpoint, "AKIASTORE", "store-secret")
 
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                store.connections += 1
-                store._open.add(self.request)
-                with suppress(OSError):
-                    store.script(Conversation(self.request, store.requests))
-                store._open.discard(self.request)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            block_on_close = False
-            request_queue_size = 256
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.store = Store(f"http://127.0.0.1:{self.server.server_address[1]}", "AKIASTORE", "store-secret")
+    def _converse(self, connection: socket.socket) -> None:
+        self.connections += 1
+        self._open.add(connection)
+        with suppress(OSError):
+            self.script(Conversation(connection, self.requests))
+        self._open.discard(connection)
 
     @contextmanager
     def running(self) -> Iterator[ScriptedStore]:
-        thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
+        with self.server.serving():
             yield self
-        finally:
-            self.server.shutdown()
-            self.server.server_close()
-            thread.join()
 
     def play(self, script: Script) -> None:
         """Put a script in force, end the connections that follow another one, and forget what was seen."""

@@ -6,7 +6,6 @@ It changes nothing: bytes go on as they come, and a connection that one side bre
 from __future__ import annotations
 
 import socket
-import socketserver
 import struct
 import threading
 import time
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from tests.journeys.listening import Listening
 
 
 @dataclass
@@ -72,19 +73,8 @@ class Front:
         parts = urlsplit(store)
         self.store = (parts.hostname or "", parts.port or 80)
         self.seen: list[Seen] = []
-        front = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                front.relay(self.request)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            block_on_close = False
-            request_queue_size = 64
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Listening(self.relay)
+        self.endpoint = self.server.endpoint
 
     def relay(self, proxy: socket.socket) -> None:
         reader = Reader(self.seen)
@@ -96,14 +86,8 @@ class Front:
 
     @contextmanager
     def running(self) -> Iterator[Front]:
-        thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
+        with self.server.serving():
             yield self
-        finally:
-            self.server.shutdown()
-            self.server.server_close()
-            thread.join()
 
     @contextmanager
     def watched(self) -> Iterator[list[Seen]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-import socketserver
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from tests.conftest import Store
 from tests.journeys.front import Reader, Seen
+from tests.journeys.listening import Listening
 
 Script = Callable[[Seen], Iterable[bytes]]
 """Gives the pieces of an answer; the connection ends after them where they do not say how long the body is."""
@@ -40,21 +39,13 @@ class ScriptedStore:
         self.early = False
         """Whether to answer once the head is there, and to close then."""
         self.script: Script = lambda seen: [answer(200)]
-        scripted = self
+        self.server = Listening(self._converse)
+        self.store = Store(self.server.endpoint, "AKIASCRIPTED", "scripted-secret")
 
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                scripted.connections += 1
-                with suppress(OSError):
-                    scripted.serve(self.request)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            block_on_close = False
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        port = self.server.server_address[1]
-        self.store = Store(f"http://127.0.0.1:{port}", "AKIASCRIPTED", "scripted-secret")
+    def _converse(self, connection: socket.socket) -> None:
+        self.connections += 1
+        with suppress(OSError):
+            self.serve(connection)
 
     def serve(self, connection: socket.socket) -> None:
         mine: list[Seen] = []
@@ -82,11 +73,5 @@ class ScriptedStore:
 
     @contextmanager
     def running(self) -> Iterator[ScriptedStore]:
-        thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
+        with self.server.serving():
             yield self
-        finally:
-            self.server.shutdown()
-            self.server.server_close()
-            thread.join()
