@@ -2,98 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from time import sleep
-from typing import Any
 
 import pytest
 
 from proxy.server import pipeline, relay
-from proxy.server.app import S3Worker
-from proxy.server.worker import Slot
 from tests.journeys.front import Seen
-from tests.journeys.scripted import ScriptedStore, answer, error
-from tests.journeys.signing import sign_v4
-from tests.journeys.walking import ALICE
-from tests.journeys.wire import Answer, Wire, send
+from tests.journeys.scripted import answer, error
+from tests.server.staging import Stage, staged
 
-CONFIG = """
-admin: null
-upstream:
-  endpoint: {endpoint}
-  credentials: {{access_key_id: AKIAUP, secret_access_key: up-secret}}
-  payload: {payload}
-owner: "123456789012"
-identities:
-  - arn: arn:aws:iam::123456789012:user/alice
-    access_keys: [{{id: AKIAALICE, secret: alice-secret}}]
-    policies: [alice.yaml]
-policies: [bucket.yaml]
-decision_log: {{path: decisions.jsonl}}
-"""
-ALICE_MAY = """\
-Version: "2012-10-17"
-Statement:
-  - {Effect: Allow, Action: ["s3:PutObject", "s3:GetObject"], Resource: "*"}
-"""
-TAGS_COUNT = """\
-Version: "2012-10-17"
-Statement:
-  - Sid: NotSecret
-    Effect: Deny
-    Principal: "*"
-    Action: [s3:GetObject, s3:GetObjectTagging, s3:DeleteObject]
-    Resource: arn:aws:s3:::labelled/*
-    Condition: {StringEquals: {"s3:ExistingObjectTag/class": secret}}
-"""
 TAGGED = "<Tagging><TagSet><Tag><Key>class</Key><Value>{}</Value></Tag></TagSet></Tagging>"
 COMPLETE = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
 
 
-class Stage:
-    """A worker in this process, and the store that it speaks to."""
-
-    def __init__(self, worker: S3Worker, store: ScriptedStore, port: int, folder: Path) -> None:
-        self.worker = worker
-        self.store = store
-        self.endpoint = f"http://127.0.0.1:{port}"
-        self.folder = folder
-
-    async def ask(
-        self, method: str, path: str, body: bytes = b"", query: tuple[tuple[str, str], ...] = (), **headers: str
-    ) -> Answer:
-        pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-        wire = sign_v4(Wire(method, path, query, pairs, body), ALICE, self.endpoint.partition("//")[2])
-        found = await asyncio.to_thread(send, self.endpoint, wire)
-        async with asyncio.timeout(5):
-            while self.worker._pipeline.in_flight:  # the log is written after the answer
-                await asyncio.sleep(0.01)
-        return found
-
-    def decision(self) -> dict[str, Any]:
-        line: dict[str, Any] = json.loads((self.folder / "decisions.jsonl").read_text().splitlines()[-1])
-        return line
-
-
 @pytest.fixture
 async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
-    with ScriptedStore().running() as store, socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        listener.setblocking(False)
-        (tmp_path / "alice.yaml").write_text(ALICE_MAY)
-        (tmp_path / "bucket.yaml").write_text(TAGS_COUNT)
-        path = tmp_path / "config.yaml"
-        path.write_text(CONFIG.format(endpoint=store.store.endpoint, payload=getattr(request, "param", "checksums")))
-        worker = S3Worker(path, Slot(), b"a secret of this test, and long enough")
-        await worker.start([listener])
-        yield Stage(worker, store, listener.getsockname()[1], tmp_path)
-        await worker.close()
+    async with staged(tmp_path, payload=getattr(request, "param", "checksums")) as stage:
+        yield stage
 
 
 # Without checksums, the proxy reads the whole result before it passes it on.
