@@ -57,12 +57,12 @@ UNKNOWN = "unknown"
 """Stands for the master key of a bucket key whose document does not tell, or is gone."""
 
 
-MasterAction: TypeAlias = Literal["kms:GenerateDataKey", "kms:Decrypt"]
+MasterAction: TypeAlias = Literal["kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
 
 
 @dataclass(frozen=True, slots=True)
 class MasterUse:
-    """What a master key was asked to do for a bucket key, which is also told when it comes to nothing."""
+    """What a master key was asked to do, mostly for a bucket key; also told when it comes to nothing."""
 
     action: MasterAction
     key: str
@@ -180,6 +180,35 @@ async def seal_kek(
     edks = [await master.wrap(data_key.plaintext, {**stored, **required}) for master in masters]
     header, sealing = data_key.seal_header(MappingProxyType(stored), edks, FRAME, required)
     return header + seal_whole(sealing, secret)
+
+
+async def open_kek(document: KekDocument, bucket: str, ring: KeyRing, action: MasterAction, witness: Witness) -> bytes:
+    """Return the KEK that a document holds; `witness` is told of every key that was asked for it.
+
+    Raises `S3Error`, `IntegrityError`.
+    """
+    about = {ARN_NAME: bucket_arn(bucket)}
+    told = False
+
+    async def failed(key: MasterKey, error: S3Error | IntegrityError) -> None:
+        nonlocal told
+        told = True
+        await witness(MasterUse(action, key.arn, document.id, about, error))
+
+    try:
+        data_key, opener = await ring.unwrap(document.edks, document.context(bucket), failed)
+    except (S3Error, IntegrityError) as error:
+        if not told:
+            named = ring.owners(document.edks)
+            await witness(MasterUse(action, named[0][1].arn if named else UNKNOWN, document.id, about, error))
+        raise
+    try:
+        secret = document.open(data_key, bucket)
+    except IntegrityError as error:
+        await failed(opener, error)
+        raise
+    await witness(MasterUse(action, opener.arn, document.id, about))
+    return secret
 
 
 class BucketKeks:
@@ -301,17 +330,12 @@ class BucketKeks:
         return self._remember(bucket, kek) if master.service.can_unwrap else kek
 
     async def _fetch(self, bucket: str, id: str, settings: KekSettings, witness: Witness, used: int) -> Kek:
-        document: KekDocument | None = None
-        about = {ARN_NAME: bucket_arn(bucket)}
         try:
             document = await self._document(bucket, id)
-            data_key, opener = await self._ring().unwrap(document.edks, document.context(bucket))
-            secret = document.open(data_key, bucket)
         except (S3Error, IntegrityError) as error:
-            named = () if document is None else self._ring().owners(document.edks)
-            await witness(MasterUse("kms:Decrypt", named[0][1].arn if named else UNKNOWN, id, about, error))
+            await witness(MasterUse("kms:Decrypt", UNKNOWN, id, {ARN_NAME: bucket_arn(bucket)}, error))
             raise
-        await witness(MasterUse("kms:Decrypt", opener.arn, id, about))
+        secret = await open_kek(document, bucket, self._ring(), "kms:Decrypt", witness)
         # INVARIANT: the key that is asked about is the first one named, not the one that opened the document.
         # Otherwise an outage of the first would let the recovery key's policy decide.
         key = self._ring().owners(document.edks)[0][1]

@@ -7,9 +7,10 @@ put the question, and unwrap then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from proxy.config import AwsKms, KeySettings
 from proxy.envelope.context import Context
@@ -68,6 +69,10 @@ class MasterKey:
             raise S3Error("KMS.DisabledException", f"{self.arn} is disabled.")
 
 
+Failed: TypeAlias = Callable[[MasterKey, S3Error | IntegrityError], Awaitable[None]]
+"""Is told that a key did not open what names it."""
+
+
 class KeyRing:
     """The keys of one configuration."""
 
@@ -110,9 +115,12 @@ class KeyRing:
         """Return those of `edks` that name keys here, each with its key, in their order."""
         return tuple((edk, key) for edk in edks if (key := self.owner(edk)) is not None)
 
-    async def unwrap(self, edks: Iterable[Edk], context: Context) -> tuple[bytes, MasterKey]:
+    async def unwrap(
+        self, edks: Iterable[Edk], context: Context, failed: Failed | None = None
+    ) -> tuple[bytes, MasterKey]:
         """Return the data key from the first EDK that opens, and the key that opened it.
 
+        `failed` is told of each key that was asked and did not open its EDK, whether or not another one does.
         When none opens: raises what the first key that was asked said (`S3Error`, or `IntegrityError` edk),
         or `IntegrityError` key when no EDK names a key here that can unwrap.
         """
@@ -122,6 +130,8 @@ class KeyRing:
                 data_key = await key.unwrap(edk, context)
             except (S3Error, IntegrityError) as error:
                 failure = failure or error
+                if failed is not None:
+                    await failed(key, error)
                 continue
             if data_key is not None:
                 return data_key, key

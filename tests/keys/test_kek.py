@@ -17,7 +17,7 @@ from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.keyring import PROVIDER, AesKeyring, Edk
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody
-from proxy.keys.kek import BucketKeks, kek_id, parse_kek
+from proxy.keys.kek import BucketKeks, MasterUse, kek_id, parse_kek
 from proxy.keys.local import local_key
 from proxy.keys.ring import KeyRing, MasterKey
 from tests.keys.conftest import CONTEXT, DATA_KEY, FakeService, Observed, aes, rsa_settings
@@ -212,8 +212,17 @@ async def test_the_recovery_keys_policy_does_not_decide_when_the_master_key_is_d
     reader.ring = KeyRing(
         [replace(hr, service=Down(act=act)), offline], {"hr": aes("hr", 1), "offline": rsa_settings("offline")}
     )
-    (holder,) = await reader.custody.holders("bucket", BucketEncryption("envelope", "hr", SETTINGS), [edk])
+    told: list[MasterUse] = []
+
+    async def witness(use: MasterUse) -> None:
+        told.append(use)
+
+    (holder,) = await reader.custody.holders("bucket", BucketEncryption("envelope", "hr", SETTINGS), [edk], witness)
     assert holder.key.name == "hr", "opened by another, but hr decides who may"
+    assert [(use.action, use.key.rpartition("/")[2], use.error is None) for use in told] == [
+        ("kms:Decrypt", "hr", False),
+        ("kms:Decrypt", "offline", True),
+    ], "the key that failed is told, too"
 
 
 async def test_a_public_key_alone_goes_on_writing_and_never_reads() -> None:

@@ -90,7 +90,7 @@ class Copier:
         capsules, headers = self._capsules, authorized.request.headers
         kind = source.envelope.kind
         keys = await capsules.open(exchange, source.place, source.envelope.capsule, headers)
-        wish = capsules.wish(exchange, place, headers)
+        wish = await capsules.wish(exchange, place, headers)
         capsule = await capsules.seal(exchange, place, wish, kind, keys)
         metadata = {ENVELOPE_HEADER: envelope_value(capsule, source.envelope.body_header)}
         if source.found.checksum is not None:
@@ -138,7 +138,7 @@ class Copier:
         encoder: Callable[[ChunkSigner | None], SealingEncoder | PlainBody]
         answered: Fields = [] if sealed else confirmed(exchange)
         if sealed:
-            wish = capsules.wish(exchange, place, headers)
+            wish = await capsules.wish(exchange, place, headers)
             answered = wish.answer
             keys = ObjectKeys.fresh(capsules.entropy)
             capsule = await capsules.seal(exchange, place, wish, Kind.SINGLE, keys)
@@ -184,7 +184,7 @@ class Copier:
         capsules, answered = self._capsules, [] if sealed else confirmed(exchange)
         keys: ObjectKeys | None = None
         if sealed:
-            wish = capsules.wish(exchange, place, authorized.request.headers)
+            wish = await capsules.wish(exchange, place, authorized.request.headers)
             answered, keys = wish.answer, ObjectKeys.fresh(capsules.entropy)
             capsule = await capsules.seal(exchange, place, wish, Kind.MULTIPART, keys)
             metadata = {ENVELOPE_HEADER: envelope_value(capsule)}

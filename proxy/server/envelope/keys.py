@@ -8,25 +8,25 @@ caller may use it is asked every time, whatever is in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from proxy.access.key_questions import KeyAction, decide_key, key_question
 from proxy.access.questions import Question
 from proxy.access.verdict import Answered, Denied
-from proxy.audit.event import KeyUse, Outcome
+from proxy.audit.event import MAX_TEXT, KeyUse, Outcome
 from proxy.config import AwsKms
 from proxy.config.keys import KeyVersion, aes_material, rsa_private
 from proxy.envelope.buffers import Buffers
 from proxy.envelope.capsule import Capsule, Kind, ObjectKeys, draft_capsule, redraft_capsule
-from proxy.envelope.context import Context, object_arn
+from proxy.envelope.context import ARN_NAME, Context, object_arn
 from proxy.envelope.customer_key import NAME, customer_edk
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
 from proxy.envelope.s3ec import KMS_WRAP, ClientObject, kms_edk, unwrap_with_aes, unwrap_with_rsa
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody, Holder
-from proxy.keys.kek import MasterUse, Witness
+from proxy.keys.kek import UNKNOWN, MasterUse, Witness
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import ALGORITHM, BUCKET_KEY, KEY_ID, KeyChoice, choose_key
 from proxy.s3.headers import Headers
@@ -130,12 +130,32 @@ class Capsules:
         settings = exchange.rules.config.bucket(bucket).encryption
         return Place(bucket, key, settings.bind_as or bucket, is_source)
 
-    def wish(self, exchange: Exchange, place: Place, headers: Headers) -> Wish | CustomerWish:
+    async def wish(self, exchange: Exchange, place: Place, headers: Headers) -> Wish | CustomerWish:
         """Read how a new object is to be encrypted; raises `S3Error` for what cannot be done."""
         own = key_of(headers, source=False)
         if own is not None:
             return CustomerWish(own)
-        return Wish(choose_key(self._ring(), exchange.rules.config.bucket(place.bucket).encryption, headers))
+        try:
+            return Wish(choose_key(self._ring(), exchange.rules.config.bucket(place.bucket).encryption, headers))
+        except S3Error as error:
+            await self.refused(exchange, place, "kms:GenerateDataKey", headers.get(KEY_ID), error)
+            raise
+
+    async def refused(
+        self, exchange: Exchange, place: Place, action: KeyAction, named: str | None, error: S3Error
+    ) -> None:
+        """Keep on record that a key was asked for which is disabled or does not exist, `named` as by the client."""
+        if not error.code.startswith("KMS."):
+            return
+        default = self._ring().named(self._default(exchange, place) or "")
+        arn = UNKNOWN if default is None else default.arn
+        if named is not None:
+            try:
+                arn = self._ring().find(named).arn
+            except S3Error:
+                arn = UNKNOWN if len(named) > MAX_TEXT else _asked_for(exchange, named)
+        event = Use(action, None, place, {ARN_NAME: place.arn}).event(exchange, "failed", error.code)
+        await self._trail.record(replace(event, key=arn))
 
     async def seal(
         self, exchange: Exchange, place: Place, wish: Wish | CustomerWish, kind: Kind, keys: ObjectKeys
@@ -234,8 +254,7 @@ class Capsules:
                     continue
                 if data_key is not None:
                     use = Use("kms:Decrypt", key, place, client_object.context)
-                    key.refuse_disabled()
-                    await self._used(exchange, use, _nothing())
+                    await self._used(exchange, use, _enabled(key))
                     return data_key
         raise IntegrityError("s3ec", "no local key opens the object of the S3 Encryption Client")
 
@@ -344,6 +363,14 @@ class Capsules:
         exchange.answers = (*exchange.answers, answered)
         if not answered.allowed:
             raise Denied(exchange.answers, answered).error(identity)
+
+
+def _asked_for(exchange: Exchange, named: str) -> str:
+    """Return the ARN that policies were asked about for a key that does not exist here."""
+    try:
+        return exchange.rules.access.kms.key_arn(named)
+    except S3Error:
+        return UNKNOWN
 
 
 async def _nothing() -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from proxy import __version__
-from proxy.audit.event import KeyUse
 from proxy.clock import SystemClock
 from proxy.config import BucketEncryption
 from proxy.envelope.capsule import Kind, ObjectKeys
@@ -30,25 +29,23 @@ from proxy.envelope.sizes import FRAME, LOCATOR, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import Forwarder, Route
 from proxy.keys.custody import Custody
-from proxy.keys.kek import UNKNOWN, BucketKeks, MasterUse
+from proxy.keys.kek import BucketKeks, MasterUse
 from proxy.keys.registry import build_ring
 from proxy.keys.ring import KeyRing
-from proxy.keys.rules import choose_key
 from proxy.s3.checksums import ALGORITHMS, encode_value
 from proxy.s3.etags import quote_etag
 from proxy.s3.headers import Headers
-from proxy.server.audit_trail import KeyTrail, NoTrail, master_event, open_trail
+from proxy.server.audit_trail import KeyTrail, NoTrail, open_trail
 from proxy.server.credentials import UpstreamCredentials
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.passage import Opener, opened
 from proxy.server.envelope.sweeping import Sweeper
+from proxy.server.ledger import Ledger, choose_default, recorded, unwrap_recorded
 from proxy.server.metrics import Metrics
 from proxy.server.rules import Rules, load_rules
 from proxy.server.store import Store, read_answer
 from proxy.server.tls import client_context
 from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamAnswer
-
-_NO_HEADERS = Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +68,12 @@ class Operator:
         self, rules: Rules, store: Store, ring: KeyRing, custody: Custody, trail: KeyTrail, operation: str
     ) -> None:
         """`operation` is what the trail of key use is told."""
-        self._trail = trail
-        self._operation = operation
         self._rules = rules
         self._store = store
         self._ring = ring
         self._custody = custody
         self._entropy = SystemEntropy()
+        self._ledger = Ledger(trail, self._entropy, operation)
         self.sweeper = Sweeper(store, rules.config, SystemClock())
 
     def encryption(self, bucket: str) -> BucketEncryption:
@@ -101,21 +97,9 @@ class Operator:
     async def _data_key(self, envelope: Envelope, bucket: str, key: str, home: str) -> bytes:
         """Unwrap the data key of a capsule; nothing comes out that is not on record, as with requests."""
         context = envelope.capsule.context(object_arn(home, key))
-        request_id = self._entropy.random(8).hex().upper()
-        event = KeyUse(SystemClock().now(), request_id, "kms:Decrypt", UNKNOWN, "allowed", self._operation, bucket, key)
-
-        async def witness(use: MasterUse) -> None:
-            await self._trail.record(master_event(use, event))
-
-        holder = (await self._custody.holders(home, self.encryption(bucket), envelope.capsule.edks, witness))[0]
-        use = MasterUse("kms:Decrypt", holder.key.arn, holder.kek.id if holder.kek is not None else None, context)
-        try:
-            data_key = await self._custody.unwrap(holder, context)
-        except (S3Error, IntegrityError) as error:
-            await witness(replace(use, error=error))
-            raise
-        await witness(use)
-        return data_key
+        witness = self._ledger.witness(bucket, key)
+        holders = await self._custody.holders(home, self.encryption(bucket), envelope.capsule.edks, witness)
+        return (await unwrap_recorded(self._custody, holders, context, witness, "kms:Decrypt"))[1]
 
     async def plaintext(self, stored: Stored) -> AsyncIterator[Buffer]:
         """Yield the verified plaintext of a whole object; raises `IntegrityError`."""
@@ -151,10 +135,12 @@ class Operator:
     async def export(self, stored: Stored) -> AsyncIterator[Buffer]:
         """Yield the object as one plain Encryption SDK message under its bucket's key."""
         encryption = self.encryption(stored.bucket)
-        choice = choose_key(self._ring, encryption, _NO_HEADERS)
         context = MappingProxyType({ARN_NAME: object_arn(stored.bucket, stored.key)})
+        witness = self._ledger.witness(stored.bucket, stored.key)
+        choice = await choose_default(witness, "kms:GenerateDataKey", self._ring, encryption, context)
         data_key = DataKey(self._entropy)
-        edk = await choice.key.wrap(data_key.plaintext, context)
+        wrapping = choice.key.wrap(data_key.plaintext, context)
+        edk = await recorded(witness, MasterUse("kms:GenerateDataKey", choice.key.arn, None, context), wrapping)
         header, key = data_key.seal_header(context, (edk,), FRAME)
         yield header
         sealer = FrameSealer(key)

@@ -61,7 +61,7 @@ class Updater:
         """Put one object under the key that is named."""
         request, capsules = authorized.request, self._capsules
         place = capsules.place(exchange, request.bucket or "", request.key or "")
-        choice = self._wanted(exchange, place, asked.content)
+        choice = await self._wanted(exchange, place, asked.content)
         depot, guard = self._depot(authorized), await self._guard(exchange, place)
         own = authorized.identity is not None and authorized.identity.upstream is not None
         # What the proxy keeps for itself is written under its own credential, or not at all.
@@ -82,7 +82,7 @@ class Updater:
                 return await self._answer(exchange, depot, stored)
         raise S3Error("SlowDown", headers={"Retry-After": "1"}, detail="the object is written all the time")
 
-    def _wanted(self, exchange: Exchange, place: Place, document: bytes) -> KeyChoice:
+    async def _wanted(self, exchange: Exchange, place: Place, document: bytes) -> KeyChoice:
         """Read which key is asked for; raises `S3Error` InvalidRequest, KMS.NotFoundException or -DisabledException."""
         asked = parse_xml(document).child("SSE-KMS")
         if asked is None:
@@ -96,11 +96,15 @@ class Updater:
             message = "The BucketKeyEnabled value isn't valid. Valid values are true or false. Modify the request to"
             raise S3Error("InvalidRequest", f"{message} specify a valid value, {_AGAIN}")
         named = asked.value("KMSKeyArn") or ""
-        key = self._capsules.ring.find(named)
-        if key.arn != named:
-            # Policies were asked about the name that stands there, so it has to be the one that they know.
-            raise S3Error("KMS.NotFoundException", f"Key '{named}' does not exist")
-        key.refuse_disabled()
+        try:
+            key = self._capsules.ring.find(named)
+            if key.arn != named:
+                # Policies were asked about the name that stands there, so it has to be the one that they know.
+                raise S3Error("KMS.NotFoundException", f"Key '{named}' does not exist")
+            key.refuse_disabled()
+        except S3Error as error:
+            await self._capsules.refused(exchange, place, "kms:ReEncryptTo", named, error)
+            raise
         encryption = exchange.rules.config.bucket(place.bucket).encryption
         # Where the flag is missing, S3 takes it for false.
         return KeyChoice(key, is_kms=True, uses_kek=uses_kek(key, encryption, flag or "false"))

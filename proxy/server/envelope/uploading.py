@@ -63,7 +63,7 @@ class Uploader:
         """Begin an upload, with the capsule of the object that it will be."""
         request, capsules = authorized.request, self._capsules
         place = capsules.place(exchange, request.bucket or "", request.key or "")
-        wish = capsules.wish(exchange, place, request.headers)
+        wish = await capsules.wish(exchange, place, request.headers)
         keys = ObjectKeys.fresh(capsules.entropy)
         value = envelope_value(await capsules.seal(exchange, place, wish, Kind.MULTIPART, keys))
         metadata = {ENVELOPE_HEADER: value}

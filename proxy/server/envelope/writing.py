@@ -43,7 +43,7 @@ class Writer:
         check_length(length, sizes.MAX_SINGLE_PLAIN)
         capsules, entropy = self._capsules, self._capsules.entropy
         place = capsules.place(exchange, request.bucket or "", request.key or "")
-        wish = capsules.wish(exchange, place, request.headers)
+        wish = await capsules.wish(exchange, place, request.headers)
         keys = ObjectKeys.fresh(entropy)
         checksum = header_checksum(declared_by(request, claim.payload))
         capsule = await capsules.seal(exchange, place, wish, Kind.SINGLE, keys)

@@ -6,24 +6,18 @@ form: the copy that carries the new capsule goes along the boundaries that its t
 
 from __future__ import annotations
 
-from proxy.audit.event import KeyUse
-from proxy.clock import SystemClock
 from proxy.envelope.capsule import redraft_capsule
-from proxy.envelope.context import Context, object_arn
+from proxy.envelope.context import object_arn
 from proxy.envelope.single import envelope_value
 from proxy.errors import IntegrityError, S3Error
-from proxy.keys.custody import Holder
-from proxy.keys.ring import MasterKey
-from proxy.keys.rules import choose_key
-from proxy.s3.headers import Headers
+from proxy.keys.kek import MasterUse
+from proxy.server.ledger import Ledger, choose_default, recorded, unwrap_recorded
 from proxy.server.rotation.replacing import replace_capsule
 from proxy.server.rotation.session import Session
 from proxy.server.rotation.usage import envelope_of
 
 OPERATION = "object rebind"
 """What the trail names as the operation."""
-
-_NO_HEADERS = Headers()
 
 
 async def rebind(session: Session, bucket: str, key: str, version: str, origin: tuple[str, str]) -> None:
@@ -40,33 +34,16 @@ async def rebind(session: Session, bucket: str, key: str, version: str, origin: 
         raise IntegrityError("unmarked", "the object is not encrypted")
     encryption = session.config.bucket(bucket).encryption
     arn = object_arn(*origin)
-    holders = await session.custody.holders(origin[0], encryption, envelope.capsule.edks)
-    holder, data_key = await _unwrap(session, holders, envelope.capsule.context(arn))
+    witness = Ledger(session.trail, session.entropy, OPERATION).witness(bucket, key)
+    holders = await session.custody.holders(origin[0], encryption, envelope.capsule.edks, witness)
+    _, data_key = await unwrap_recorded(session.custody, holders, envelope.capsule.context(arn), witness)
     keys = envelope.capsule.open(data_key, arn)
     home = encryption.bind_as or bucket
     draft = redraft_capsule(envelope.capsule, object_arn(home, key), keys, session.entropy)
-    choice = choose_key(session.ring, encryption, _NO_HEADERS)
-    await _record(session, "kms:ReEncryptFrom", holder.key, bucket, key, envelope.capsule.context(arn))
-    await _record(session, "kms:ReEncryptTo", choice.key, bucket, key, draft.context)
-    edk = await session.custody.wrap(choice, home, encryption, draft.data_key, draft.context)
+    choice = await choose_default(witness, "kms:ReEncryptTo", session.ring, encryption, draft.context)
+    wrapping = session.custody.wrap(choice, home, encryption, draft.data_key, draft.context, witness)
+    edk = await recorded(witness, MasterUse("kms:ReEncryptTo", choice.key.arn, None, draft.context), wrapping)
     value = envelope_value(draft.seal([edk]), envelope.body_header)
     state = session.config.upstream.state
     if not await replace_capsule(session.depot, stored, envelope, keys, value, recount=True, state=state):
         raise S3Error("PreconditionFailed", detail="somebody wrote the object meanwhile")
-
-
-async def _unwrap(session: Session, holders: tuple[Holder, ...], context: Context) -> tuple[Holder, bytes]:
-    failure: S3Error | IntegrityError | None = None
-    for holder in holders:
-        try:
-            return holder, await session.custody.unwrap(holder, context)
-        except (S3Error, IntegrityError) as error:
-            failure = failure or error
-    raise failure or IntegrityError("key", "none of the configured keys is named by this object")
-
-
-async def _record(session: Session, action: str, key: MasterKey, bucket: str, name: str, context: Context) -> None:
-    """Keep on record what is about to be done, by whoever runs the command."""
-    now, request_id = SystemClock().now(), session.entropy.random(8).hex().upper()
-    use = KeyUse(now, request_id, action, key.arn, "allowed", OPERATION, bucket, name, context=context)
-    await session.trail.record(use)

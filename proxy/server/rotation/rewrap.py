@@ -10,18 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from proxy.audit.event import KeyUse
-from proxy.clock import SystemClock
 from proxy.envelope.capsule import redraft_capsule
-from proxy.envelope.context import object_arn
+from proxy.envelope.context import ARN_NAME, object_arn
 from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import KEY_SIZE
 from proxy.envelope.single import Envelope, envelope_value
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Holder
-from proxy.keys.kek import KekDocument, kek_location, seal_kek
+from proxy.keys.kek import KekDocument, MasterUse, Witness, bucket_arn, kek_location, open_kek, seal_kek
 from proxy.keys.ring import MasterKey
 from proxy.keys.rules import KeyChoice, uses_kek
+from proxy.server.ledger import Ledger, recorded, unwrap_recorded
 from proxy.server.rotation import steps
 from proxy.server.rotation.depot import USUAL, Guard, Stored
 from proxy.server.rotation.replacing import NULL_VERSION, replace_capsule
@@ -38,6 +37,8 @@ Outcome: TypeAlias = Literal[
 `older`: a version that stays under an older key. `archived`: in a class that has to be restored first."""
 _OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "NoSuchVersion"})
 """What a store answers to a copy of an object that was written or deleted meanwhile."""
+_PROBE = {"s3w": "probe"}
+"""The context of a data key that is wrapped for nothing but to see what the newest version is called."""
 _ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
@@ -70,13 +71,12 @@ class Rewrapper:
         self._ring = session.ring
         self._custody = session.custody
         self._entropy = session.entropy
-        self._trail = session.trail
+        self._ledger = Ledger(session.trail, session.entropy, OPERATION)
         self._target = target
         self._dry_run = dry_run
         self._guard = guard
         self._suspended = suspended
         self._newest: dict[str, str] = {}
-        self._clock = SystemClock()
 
     async def document(self, bucket: str, id: str, document: KekDocument) -> Result:
         """Write a bucket key anew under its key, or the target, and the recovery key of its bucket."""
@@ -106,8 +106,9 @@ class Rewrapper:
             if customer_edk(envelope.capsule.edks) is not None:
                 return Result(key, "customer", version=version)
             encryption = self._config.bucket(bucket).encryption
-            holders = await self._custody.holders(encryption.bind_as or bucket, encryption, envelope.capsule.edks)
-            current = await self._are_current(envelope, holders)
+            bound, witness = encryption.bind_as or bucket, self._ledger.witness(bucket, key)
+            holders = await self._custody.holders(bound, encryption, envelope.capsule.edks, witness)
+            current = await self._are_current(envelope, holders, witness)
             return Result(key, "current" if current else "older", version=version)
         except (S3Error, IntegrityError) as error:
             return Result(key, "failed", _words(error), version)
@@ -121,20 +122,18 @@ class Rewrapper:
         recovery = self._config.bucket(bucket).encryption.kek.recovery
         if recovery is not None and (found := self._ring.named(recovery)) is not None:
             masters.append(found)
-        wanted = [await self._name_of(master) for master in masters]
+        witness = self._ledger.witness(bucket, f"kek/{id}")
+        wanted = [await self._name_of(master, witness) for master in masters]
         place, key = kek_location(self._config.upstream.state, bound, id)
         if [edk_name(edk) for edk in document.edks] == wanted:
             # A run that was broken off may have left older versions behind.
             return "rewrapped" if await self._prune(place, key) else "current"
         if document.id != id:
             raise IntegrityError("kek", "another bucket key stands in its place")
-        data_key, _ = await self._ring.unwrap(document.edks, document.context(bound))
-        secret = document.open(data_key, bound)
+        secret = await open_kek(document, bound, self._ring, "kms:ReEncryptFrom", witness)
         if self._dry_run:
             return "rewrapped"
-        await self._record("kms:ReEncryptFrom", owners[0][1], bucket, f"kek/{id}")
-        await self._record("kms:ReEncryptTo", masters[0], bucket, f"kek/{id}")
-        fresh = await seal_kek(id, secret, document.created, bound, masters, self._entropy)
+        fresh = await self._sealed(document, secret, bound, masters, witness)
         await self._depot.put(place, key, fresh)
         steps.reached("document-written")
         if await self._depot.get(place, key) != fresh:
@@ -142,6 +141,19 @@ class Rewrapper:
         await self._prune(place, key)
         steps.reached("document-pruned")
         return "rewrapped"
+
+    async def _sealed(
+        self, document: KekDocument, secret: bytes, bound: str, masters: list[MasterKey], witness: Witness
+    ) -> bytes:
+        """Write a document anew; nothing comes of it before every key that wraps it is on record."""
+        uses = [
+            MasterUse("kms:ReEncryptTo", master.arn, document.id, {ARN_NAME: bucket_arn(bound)}) for master in masters
+        ]
+        sealing = seal_kek(document.id, secret, document.created, bound, masters, self._entropy)
+        fresh = await recorded(witness, uses[0], sealing)
+        for use in uses[1:]:
+            await witness(use)
+        return fresh
 
     async def _prune(self, bucket: str, key: str) -> bool:
         """Delete the older versions of a document, which an older key opens; tell whether there were any."""
@@ -163,40 +175,27 @@ class Rewrapper:
             return "customer"
         encryption = self._config.bucket(bucket).encryption
         bound = encryption.bind_as or bucket
-        holders = await self._custody.holders(bound, encryption, envelope.capsule.edks)
+        witness = self._ledger.witness(bucket, key)
+        holders = await self._custody.holders(bound, encryption, envelope.capsule.edks, witness)
         target = self._target or holders[0].key
-        if await self._are_current(envelope, holders):
+        if await self._are_current(envelope, holders, witness):
             return "current"
         if _is_archived(stored):
             return "archived"
         await self._refuse_to_replace_history(stored)
         arn = object_arn(bound, key)
-        keys = None
-        failure: S3Error | IntegrityError | None = None
-        for holder in holders:
-            try:
-                keys = envelope.capsule.open(await self._custody.unwrap(holder, envelope.capsule.context(arn)), arn)
-                break
-            except (S3Error, IntegrityError) as error:
-                failure = failure or error
-        if keys is None:
-            raise failure or IntegrityError("key", "the capsule names no key here")
+        _, data_key = await unwrap_recorded(self._custody, holders, envelope.capsule.context(arn), witness)
+        keys = envelope.capsule.open(data_key, arn)
         if self._dry_run:
             return "rewrapped"
-        await self._record("kms:ReEncryptFrom", holders[0].key, bucket, key)
-        await self._record("kms:ReEncryptTo", target, bucket, key)
         draft = redraft_capsule(envelope.capsule, arn, keys, self._entropy)
         choice = KeyChoice(target, is_kms=True, uses_kek=uses_kek(target, encryption, None))
-        edk = await self._custody.wrap(choice, bound, encryption, draft.data_key, draft.context)
+        wrapping = self._custody.wrap(choice, bound, encryption, draft.data_key, draft.context, witness)
+        edk = await recorded(witness, MasterUse("kms:ReEncryptTo", target.arn, None, draft.context), wrapping)
         value = envelope_value(draft.seal([edk]), envelope.body_header)
         state = self._config.upstream.state
         written = await replace_capsule(self._depot, stored, envelope, keys, value, guard=self._guard, state=state)
         return "rewrapped" if written else "changed"
-
-    async def _record(self, action: str, key: MasterKey, bucket: str, name: str) -> None:
-        """Keep on record what is about to be done, by whoever runs the command."""
-        now, request_id = self._clock.now(), self._entropy.random(8).hex().upper()
-        await self._trail.record(KeyUse(now, request_id, action, key.arn, "allowed", OPERATION, bucket, name))
 
     async def _refuse_to_replace_history(self, stored: Stored) -> None:
         """Refuse a copy that would take the place of an older version: where versioning is suspended, `null`'s."""
@@ -206,20 +205,21 @@ class Rewrapper:
             detail = "versioning is suspended, so a new version would replace the older one called null"
             raise S3Error("InvalidRequest", detail=detail)
 
-    async def _are_current(self, envelope: Envelope, holders: tuple[Holder, ...]) -> bool:
+    async def _are_current(self, envelope: Envelope, holders: tuple[Holder, ...], witness: Witness) -> bool:
         target = self._target or holders[0].key
-        return len(holders) == len(envelope.capsule.edks) == 1 and await self._is_current(holders[0], target)
+        return len(holders) == len(envelope.capsule.edks) == 1 and await self._is_current(holders[0], target, witness)
 
-    async def _is_current(self, holder: Holder, target: MasterKey) -> bool:
+    async def _is_current(self, holder: Holder, target: MasterKey, witness: Witness) -> bool:
         if holder.key.name != target.name:
             return False
-        return holder.kek is not None or edk_name(holder.edk) == await self._name_of(target)
+        return holder.kek is not None or edk_name(holder.edk) == await self._name_of(target, witness)
 
-    async def _name_of(self, master: MasterKey) -> str:
+    async def _name_of(self, master: MasterKey, witness: Witness) -> str:
         """Return how EDKs of a key's newest version name it; a service may keep versions to itself."""
         known = self._newest.get(master.name)
         if known is None:
-            edk = await master.wrap(self._entropy.random(KEY_SIZE), {"s3w": "probe"})
+            wrapping = master.wrap(self._entropy.random(KEY_SIZE), _PROBE)
+            edk = await recorded(witness, MasterUse("kms:GenerateDataKey", master.arn, None, _PROBE), wrapping)
             known = self._newest[master.name] = edk_name(edk)
         return known
 
