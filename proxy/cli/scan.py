@@ -19,12 +19,13 @@ from proxy.cli.scan_report import STREAMED, ScanReport
 from proxy.config import Config
 from proxy.diagnostics import Severity
 from proxy.errors import ConfigError, IntegrityError, S3Error
+from proxy.server.pace import Pace
 from proxy.server.rotation.session import Session, session
 from proxy.server.rules import Rules, load_rules
 from proxy.server.scan.holders import Holders, Registrar
 from proxy.server.scan.journal import Journal, Row
 from proxy.server.scan.judging import Assessor, Finding, Supposed
-from proxy.server.scan.survey import BucketKeys, Listed, Pace, Survey
+from proxy.server.scan.survey import BucketKeys, Listed, Survey
 
 NEVER = "never"
 PROGRESS_SECONDS = 5.0

@@ -62,7 +62,10 @@ class Stage:
         self, method: str, path: str, body: bytes = b"", query: tuple[tuple[str, str], ...] = (), **headers: str
     ) -> Answer:
         pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-        wire = sign_v4(Wire(method, path, query, pairs, body), ALICE, self.endpoint.partition("//")[2])
+        return await self.send(sign_v4(Wire(method, path, query, pairs, body), ALICE, self.endpoint.partition("//")[2]))
+
+    async def send(self, wire: Wire) -> Answer:
+        """Send a request, and wait until it is recorded."""
         found = await asyncio.to_thread(send, self.endpoint, wire)
         async with asyncio.timeout(5):
             while self.worker._pipeline.in_flight:  # the log is written after the answer

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.scripted import answer, error
+from tests.journeys.signing import UNSIGNED_TRAILER, chunked
+from tests.journeys.walking import ALICE
+from tests.journeys.wire import Wire
 from tests.server.staging import staged
 
 
@@ -50,3 +55,15 @@ async def test_complaints_about_the_proxys_own_credential_are_the_operators(tmp_
         assert (found.status, found.code) == (503, "ServiceUnavailable")
         assert b"AKIAUP" not in found.body
         assert code in stage.decision()["detail"]
+
+
+async def test_a_store_that_takes_no_trailers_is_told_apart_from_a_bad_upload(tmp_path: Path) -> None:
+    trailers = {"x-amz-checksum-crc32": base64.b64encode(zlib.crc32(b"content").to_bytes(4, "big")).decode()}
+    wire = Wire("PUT", "/bucket/key")
+    async with staged(tmp_path) as stage:
+        stage.store.script = lambda seen: [error(501, "NotImplemented")]
+        host = stage.endpoint.partition("//")[2]
+        await stage.send(chunked(wire, ALICE, host, UNSIGNED_TRAILER, [b"content"], trailers))
+        assert "`upstream.payload: unsigned`" in stage.decision()["detail"]
+        await stage.ask("PUT", "/bucket/key", b"content")
+        assert "detail" not in stage.decision(), "there was no trailer that it could be about"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from proxy.server.pace import Pace
 from proxy.server.rotation.listing import Row, rows
 from proxy.server.rotation.progress import Progress
 from proxy.server.rotation.rewrap import Result, Rewrapper
@@ -30,22 +30,6 @@ class Scope:
     parallel: int = 8
     rate: float | None = None
     """Objects a second, at most."""
-
-
-class Pace:
-    """Lets through so many a second, evenly; no limit for None."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._interval = 1 / rate if rate else 0.0
-        self._next = time.monotonic()
-
-    async def turn(self) -> None:
-        """Wait for the next turn."""
-        now = time.monotonic()
-        wait = self._next - now
-        self._next = max(now, self._next) + self._interval
-        if wait > 0:
-            await asyncio.sleep(wait)
 
 
 async def rewrap_documents(session: Session, rewrapper: Rewrapper, bucket: str, note: Callable[[Result], None]) -> None:

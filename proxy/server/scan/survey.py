@@ -9,7 +9,6 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from proxy.keys.kek import kek_location, parse_kek
 from proxy.s3.etags import quote_etag, unquote_etag
 from proxy.s3.headers import Headers
 from proxy.s3.xml import Element, parse_xml
+from proxy.server.pace import Pace
 from proxy.server.rotation.depot import Depot, good_answer
 from proxy.server.scan.protection import START_BYTES, Protection, read_head, read_start, worth_a_look
 
@@ -58,22 +58,6 @@ class Page:
 
     rows: tuple[Listed, ...]
     marker: Marker | None
-
-
-class Pace:
-    """Lets through so many a second, evenly; no limit for None."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._interval = 1 / rate if rate else 0.0
-        self._next = time.monotonic()
-
-    async def turn(self) -> None:
-        """Wait for the next turn."""
-        now = time.monotonic()
-        wait = self._next - now
-        self._next = max(now, self._next) + self._interval
-        if wait > 0:
-            await asyncio.sleep(wait)
 
 
 class BucketKeys:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,8 +10,9 @@ import pytest
 
 from proxy.errors import S3Error
 from proxy.s3.headers import Headers
+from proxy.server.pace import Pace
 from proxy.server.scan import survey
-from proxy.server.scan.survey import Listed, Marker, Pace, Survey
+from proxy.server.scan.survey import Listed, Marker, Survey
 
 Answer = tuple[int, Headers, bytes]
 LISTED = Listed("a", 100, "e", "now")
@@ -133,17 +133,3 @@ async def test_a_listing_that_does_not_get_on_ends() -> None:
     with pytest.raises(S3Error):
         [each async for each in looking(depot).pages("")]
     assert len(depot.asked) == 2
-
-
-async def test_a_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
-    pace = Pace(10)
-    for _ in range(4):
-        await pace.turn()
-    assert waits == pytest.approx([0.1, 0.2, 0.3])
