@@ -24,14 +24,16 @@ class ByteRange:
     last: int | None = None
     suffix: int = 0
 
+    def touches(self, size: int) -> bool:
+        """Tell whether an object of `size` bytes has any of the bytes."""
+        return bool(self.suffix and size) if self.first is None else self.first < size
+
     def resolve(self, size: int) -> tuple[int, int]:
         """Return the first and last byte within an object of `size` bytes; raises InvalidRange."""
-        if self.first is None:
-            if not self.suffix or not size:
-                raise self._unsatisfiable(size)
-            return max(0, size - self.suffix), size - 1
-        if self.first >= size:
+        if not self.touches(size):
             raise self._unsatisfiable(size)
+        if self.first is None:
+            return max(0, size - self.suffix), size - 1
         return self.first, size - 1 if self.last is None else min(self.last, size - 1)
 
     def __str__(self) -> str:

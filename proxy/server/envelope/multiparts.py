@@ -98,6 +98,9 @@ class MultipartReader:
             return None
         if conditions(headers).get("if-match", f'"{known.etag}"') != f'"{known.etag}"':
             return None
+        if not wanted.touches(known.manifest.plain_size):
+            # Only the store knows whether the object is still the one that ended before the range.
+            return None
         known = await self.manifests.permitted(asking.exchange, asking.authorized, place, known)
         first, last = wanted.resolve(known.manifest.plain_size)
         return await self.stretch(asking, known, first, last)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from proxy.envelope.sizes import segment_plain_size
+from proxy.envelope.sizes import LOCATOR, segment_plain_size, trailer_bound
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest, Prepared, Step
 from proxy.payload import Framing
@@ -114,14 +114,23 @@ class PartList:
 
 def _visible(upload: Upload, parts: dict[int, StoredPart], spills: dict[int, StoredPart]) -> list[StoredPart]:
     shown = dict(parts)
-    if upload.trailer is not None:
-        # Whatever is there under this number holds the trailer of an attempt to complete.
-        shown.pop(upload.trailer, None)
+    number = upload.trailer
+    if number in shown and _is_trailer(shown[number], spills.get(number)):
+        del shown[number]
     for number, spill in spills.items():
         large = shown.get(number)
         if large is None or large.modified <= spill.modified:
             shown[number] = spill
     return [shown[number] for number in sorted(shown)]
+
+
+def _is_trailer(part: StoredPart, spill: StoredPart | None) -> bool:
+    """Tell whether what is stored under the number of a trailer is still that of an attempt to complete.
+
+    A client may have sent a part under this number since then. One that the store has is too large for a trailer.
+    """
+    bound = trailer_bound(part.number) + LOCATOR
+    return part.size <= bound or (spill is not None and 0 <= part.size - spill.size <= bound)
 
 
 def _page(root: Element, parts: list[StoredPart], marker: int, limit: int) -> bytes:

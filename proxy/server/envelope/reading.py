@@ -90,7 +90,8 @@ class Reader:
         if answer.status >= 300:
             return await self._answers.reply(exchange, authorized, answer)
         if found.value is None:
-            raise S3Error("NotImplemented", "Parts of objects stored without encryption are not served.")
+            refuse_idle_key(headers)
+            return await self._unmarked.part(asking, number, answer, found)
         envelope = parse_envelope(found.value)
         extra: Fields = []
         if envelope.kind is Kind.SINGLE:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from proxy.envelope.sizes import FRAME, MIN_PART
 from tests.conftest import Store
@@ -282,3 +283,37 @@ def test_attributes_are_those_of_the_plaintext(sealed: Sealed, large: tuple[str,
 
 
 CRC = b64encode(zlib.crc32(b"text").to_bytes(4, "big")).decode()
+
+
+def test_a_range_behind_the_end_of_what_was_there_is_asked_of_the_store(
+    sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str
+) -> None:
+    upload(sealed.client, bucket, {1: os.urandom(MIN_PART), 2: b"short"})
+    named = {"Bucket": bucket, "Key": "key"}
+    assert sealed.client.get_object(**named, Range="bytes=0-9")["ContentLength"] == 10
+    longer = os.urandom(2000)
+    with sealed_proxy(tmp_path, moto_store) as other:
+        upload(other.client, bucket, {1: os.urandom(MIN_PART), 2: longer})
+    behind = f"bytes={MIN_PART + 1000}-"
+    assert sealed.client.get_object(**named, Range=behind)["Body"].read() == longer[1000:]
+    sealed.direct.delete_object(**named)
+    assert refused(sealed.client.get_object, **named, Range=f"bytes={2 * MIN_PART}-") == (404, "NoSuchKey")
+
+
+def test_a_part_under_the_number_that_a_trailer_had_is_listed(
+    sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str
+) -> None:
+    bodies = {1: os.urandom(MIN_PART)}
+    upload_id = sealed.client.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
+    etags = {1: send(sealed.client, bucket, upload_id, 1, bodies[1])}
+    command, environment = ("-m", "tests.server.envelope.faulty"), {"S3WARDEN_TEST_STEP": "trailer-sent"}
+    dying = sealed_proxy(tmp_path, moto_store, command=command, environment=environment)
+    with dying as faulty, pytest.raises(ConnectionClosedError):
+        complete(faulty.client, bucket, upload_id, etags)
+    assert [row["PartNumber"] for row in list_parts(sealed, bucket, upload_id)] == [1]
+    bodies[2] = os.urandom(LARGE)
+    send(sealed.client, bucket, upload_id, 2, bodies[2])
+    listed = list_parts(sealed, bucket, upload_id)
+    assert {row["PartNumber"]: row["Size"] for row in listed} == {n: len(body) for n, body in bodies.items()}
+    complete(sealed.client, bucket, upload_id, {row["PartNumber"]: row["ETag"] for row in listed})
+    assert sealed.client.get_object(Bucket=bucket, Key="key")["Body"].read() == bodies[1] + bodies[2]

@@ -13,7 +13,9 @@ from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.frames import FrameSealer
 from proxy.envelope.keyring import AesKeyring
 from proxy.envelope.message import DataKey
+from proxy.envelope.sizes import FRAME, MIN_PART
 from tests.server.envelope.conftest import KEY, OTHER_KEY, Sealed
+from tests.server.envelope.test_multipart import upload
 from tests.server.envelope.test_single import refused
 
 TEXT = os.urandom(100_000)
@@ -163,3 +165,28 @@ def test_an_odd_material_description_is_refused_and_no_accident(sealed: Sealed, 
     body, metadata = client_object(TEXT, OTHER_KEY)
     sealed.direct.put_object(Bucket=mixed, Key="key", Body=body, Metadata={**metadata, "x-amz-matdesc": odd})
     assert refused(sealed.client.get_object, Bucket=mixed, Key="key") == (400, "InvalidRequest")
+
+
+def test_parts_of_plain_objects_are_the_stores(sealed: Sealed, bucket: str) -> None:
+    mixed = sealed.bucket("mixed")
+    upload(sealed.direct, mixed, {1: os.urandom(MIN_PART), 2: b"the end"})
+    for number in (1, 2):
+        asked = {"Bucket": mixed, "Key": "key", "PartNumber": number}
+        ours, theirs = sealed.client.get_object(**asked), sealed.direct.get_object(**asked)
+        assert ours["Body"].read() == theirs["Body"].read()
+        assert ours.get("ContentRange") == theirs.get("ContentRange")
+        shown, known = sealed.client.head_object(**asked), sealed.direct.head_object(**asked)
+        assert (shown["ContentLength"], shown.get("PartsCount")) == (known["ContentLength"], known.get("PartsCount"))
+    sealed.direct.put_object(Bucket=bucket, Key="key", Body=b"text")
+    assert refused(sealed.client.get_object, Bucket=bucket, Key="key", PartNumber=1) == (403, "AccessDenied")
+    assert refused(sealed.client.head_object, Bucket=bucket, Key="key", PartNumber=1)[0] == 403
+
+
+def test_parts_of_what_others_encrypted_are_never_ciphertext(sealed: Sealed, bucket: str) -> None:
+    mixed, text = sealed.bucket("mixed"), os.urandom(MIN_PART + FRAME)
+    raw = message(text, {}, frame=FRAME)
+    upload(sealed.direct, mixed, {1: raw[:MIN_PART], 2: raw[MIN_PART:]})
+    assert sealed.client.get_object(Bucket=mixed, Key="key", PartNumber=1)["Body"].read() == text
+    assert refused(sealed.client.get_object, Bucket=mixed, Key="key", PartNumber=2) == (416, "InvalidPartNumber")
+    sealed.direct.put_object(Bucket=bucket, Key="other", Body=raw)
+    assert refused(sealed.client.get_object, Bucket=bucket, Key="other", PartNumber=1) == (403, "AccessDenied")
