@@ -20,7 +20,7 @@ from proxy.access.questions import Question
 from proxy.access.upload_context import INHERITED, UploadContext, parse_upload_context
 from proxy.config import State
 from proxy.envelope.sizes import MIN_PART
-from proxy.errors import IntegrityError, S3Error
+from proxy.errors import S3Error
 from proxy.s3.state import context_key, copy_mark_key, spill_key
 from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamError
@@ -84,7 +84,7 @@ class Uploads:
 
         `fresh` asks the store for what another proxy may have noted in it.
 
-        Raises `S3Error` ServiceUnavailable for one that cannot be read or is not ours.
+        Raises `S3Error` ServiceUnavailable where the store does not give it, `IntegrityError` for one that is not ours.
         """
         place, name = self._place(bucket, key, upload_id)
         if name in self._known and not fresh:
@@ -95,10 +95,7 @@ class Uploads:
             # Contexts are written before a client knows its upload: what is not there now never will be.
             self._remember(name, None)
             return None
-        try:
-            context = parse_upload_context(raw)
-        except IntegrityError as error:
-            raise S3Error("ServiceUnavailable", detail=str(error)) from error
+        context = parse_upload_context(raw)
         self._remember(name, context)
         return context
 

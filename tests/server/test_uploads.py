@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from proxy.config import State
+from proxy.errors import IntegrityError
 from proxy.server.store import Store
 from proxy.server.uploads import Uploads
 
@@ -41,3 +42,17 @@ async def test_what_was_kept_is_deleted_even_when_the_client_leaves_right_after_
     store.answers.set()
     await asyncio.sleep(0.01)
     assert store.deleted == [uploads.name("bkt", "key", "upload")]
+
+
+class DamagedStore:
+    """Has something else where a context should be."""
+
+    async def get(self, bucket: str, key: str) -> bytes:
+        return b'{"v":1}'
+
+
+async def test_a_context_that_is_not_ours_is_a_failure_of_integrity_and_is_not_remembered() -> None:
+    uploads = Uploads(cast("Store", DamagedStore()), State)
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match="other members"):
+            await uploads.find("bkt", "key", "upload")
