@@ -57,7 +57,7 @@ class S3Listener(web.Server):
 
     def __init__(self, handle: Handle, limits: Limits, refused: Refused) -> None:
         super().__init__(
-            _not_asked,
+            self._handle,
             handler_cancellation=True,
             auto_decompress=False,
             lingering_time=LINGER_SECONDS,
@@ -65,7 +65,7 @@ class S3Listener(web.Server):
             max_headers=MAX_HEADERS,
             access_log=None,
         )
-        self.answer = handle
+        self._answer = handle
         self._turned_away = 0
         self._told = -TELL_SECONDS
         self.refused = refused
@@ -82,6 +82,15 @@ class S3Listener(web.Server):
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,
         )
+
+    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        connection = http.protocol
+        if not isinstance(connection, S3Connection):
+            raise TypeError("a request from another server's connection")
+        try:
+            return await self._answer(http, connection.connection)
+        finally:
+            connection.answered += 1
 
     def __call__(self) -> RequestHandler:
         return S3Connection(self, loop=self._loop, **self._kwargs)
@@ -106,11 +115,6 @@ class S3Listener(web.Server):
                 each.force_close()
 
 
-async def _not_asked(http: web.BaseRequest) -> web.StreamResponse:
-    """Stand where aiohttp wants a handler; its connections have their own way to the pipeline."""
-    raise NotImplementedError
-
-
 class S3Connection(Turns):
     """One client connection."""
 
@@ -126,13 +130,6 @@ class S3Connection(Turns):
         self.connection = Connection("", secure=False)
         self.given_up = ""
         """Why the connection was broken off, if it was."""
-
-    async def take_turn(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Have a request answered."""
-        try:
-            return await self._listener.answer(http, self.connection)
-        finally:
-            self.answered += 1
 
     @property
     def is_idle(self) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
@@ -22,17 +21,11 @@ from aiohttp.web_protocol import ERROR, RequestHandler, _ErrInfo
 _log = logging.getLogger("s3warden.listener")
 
 
-class _Answered(Protocol):
-    @property
-    def keep_alive(self) -> bool | None: ...
-
-
 class Turns(RequestHandler):
-    """A connection whose requests are answered in their order, by `take_turn`."""
+    """A connection whose requests are answered in their order, by the handler of its server.
 
-    def take_turn(self, http: web.BaseRequest) -> Awaitable[_Answered]:
-        """Answer a request; raises ConnectionError where that had to be broken off."""
-        raise NotImplementedError
+    The handler has the answer on the wire when it returns, and raises ConnectionError where it had to break off.
+    """
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Go on reading, if that was paused: every read of a body asks for it."""
@@ -82,11 +75,13 @@ class Turns(RequestHandler):
             refused = self.handle_error(http, message.status, message.exc, message.message)
             await self.finish_response(http, refused, None)
             return False
+        if self._request_handler is None:
+            return False  # the connection is lost
         http = web.BaseRequest(message, payload, self, StreamWriter(self, self._loop), task, self._loop)
         self._request_in_progress = True
         self._current_request = http
         try:
-            answered = await self.take_turn(http)
+            answered = await self._request_handler(http)
         finally:
             self._current_request = None
             self._request_in_progress = False

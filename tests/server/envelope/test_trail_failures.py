@@ -65,8 +65,13 @@ def test_bucket_keys_that_cannot_be_opened_are_on_record(moto_store: Store, tmp_
         extra = '  "cloud-*": {encryption: {mode: envelope, key: cloud, kek: {cache_seconds: 0}}}\n'
         with sealed_proxy(tmp_path, moto_store, keys=key, extra=extra + UNCACHED + TRAIL) as running:
             bucket = running.bucket("cloud")
-            put = lambda: running.client.put_object(Bucket=bucket, Key="a", Body=b"x")  # noqa: E731 - used twice
-            get = lambda: running.client.get_object(Bucket=bucket, Key="a")  # noqa: E731 - used thrice
+
+            def put() -> object:
+                return running.client.put_object(Bucket=bucket, Key="a", Body=b"x")
+
+            def get() -> object:
+                return running.client.get_object(Bucket=bucket, Key="a")
+
             transit.status = 403
             assert fails(put) == "AccessDenied"
             (refused,) = uses(tmp_path, kek=uses(tmp_path)[0]["kek"])
