@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 20
+SEED ?= 1
 MINUTES ?= 10
 WORKERS ?= 1
 VENV := .venv
@@ -19,7 +20,7 @@ help:
 	@echo "make demo       try it: a store with data in memory, the proxy in front of it, lines to copy"
 	@echo "make test       run the tests; needs nothing but Python and a package index"
 	@echo "make test-real  run the tests against real stores and clients from Debian and npm as well"
-	@echo "make fuzz       look for inputs that hurt, for a minute; FUZZ=100 looks five times as long"
+	@echo "make fuzz       look for inputs that hurt, for a minute; FUZZ=100 looks five times as long, SEED=2 elsewhere"
 	@echo "make check      ruff and mypy"
 	@echo "make format     let ruff format the code"
 	@echo "make docs       write the generated tables of the reference anew"
@@ -38,7 +39,7 @@ test-real: $(VENV)/stamp-test .venv-clients
 	$(BIN)/python -m pytest -q tests/real $(PYTEST_ARGS)
 
 fuzz: $(VENV)/stamp-test
-	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n auto -o timeout=900 tests/fuzz $(PYTEST_ARGS)
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n auto -o timeout=900 --hypothesis-seed=$(SEED) tests/fuzz $(PYTEST_ARGS)
 
 check: $(VENV)/stamp-check
 	$(BIN)/ruff check .
