@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from proxy.access.context import ContextValue
 from proxy.access.questions import Question
+from proxy.envelope.context import ARN_NAME
 from proxy.policy.evaluate import AccessRequest, Decision, Effect, decide
 from proxy.policy.index import NO_POLICIES, PolicyGroup
 from proxy.policy.principals import Principal
@@ -47,7 +48,12 @@ def key_question(
     context["kms:viaservice"] = f"s3.{region}.amazonaws.com"
     if caller_account is not None:
         context["kms:calleraccount"] = caller_account
-    pairs = {name: value for name, value in encryption_context.items() if not name.startswith(_OWN_PAIRS)}
+    # INVARIANT: `AWS:S3:ARN` is not the object's name, whoever wrote it, and must not be compared as if it were.
+    pairs = {
+        name: value
+        for name, value in encryption_context.items()
+        if not name.startswith(_OWN_PAIRS) and (name == ARN_NAME or name.lower() != ARN_NAME)
+    }
     for name in pairs:
         # Names of pairs are told apart by case, condition keys are not: show every value of either.
         values = tuple(value for other, value in pairs.items() if other.lower() == name.lower())

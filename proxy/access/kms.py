@@ -57,8 +57,10 @@ class KmsNames:
         return self.elsewhere.get(name) or self.without_alias(name)
 
     def _alias(self, name: str) -> str:
-        found = self.aliases.get(name) or self.aliases.get(name.split(":", 5)[-1])
-        if found is None:
+        *home, alias = name.split(":", 5)
+        found = self.aliases.get(alias)
+        # An alias is in the account and region of its key: elsewhere the same name is somebody else's.
+        if found is None or (home and home != found.split(":", 5)[:-1]):
             raise S3Error(
                 "InvalidArgument",
                 "The encryption key must be given by its id or ARN: aliases are not resolved here.",

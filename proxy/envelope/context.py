@@ -72,14 +72,24 @@ def parse_context(raw: bytes) -> Context:
 def check_client_context(context: Context) -> None:
     """Refuse pairs of a client's `x-amz-server-side-encryption-context` that cannot be stored.
 
-    Raises `S3Error` InvalidArgument for reserved names, text that is not Unicode, and contexts that
-    would not fit beside the format's own pair.
+    Raises `S3Error` InvalidArgument for reserved names in any letter case, names that differ in letter case
+    only, text that is not Unicode, and contexts that would not fit beside the format's own pair.
     """
     if len(context) >= MAX_PAIRS:
         raise S3Error("InvalidArgument", f"The encryption context has more than {MAX_PAIRS - 1} pairs.")
+    seen = set()
     for name in context:
-        if not name or name.startswith(_RESERVED):
+        # INVARIANT: condition keys do not know letter case. `AWS:S3:ARN` would stand beside the object's own name,
+        # and of two spellings whoever sends both would choose which one a key policy goes by.
+        folded = name.casefold()
+        if not name or folded.startswith(_RESERVED):
             raise S3Error("InvalidArgument", f"The encryption context must not contain the name `{name}`.")
+        if folded in seen:
+            raise S3Error(
+                "InvalidArgument",
+                "Names in the encryption context that differ only in letter case cannot be told apart.",
+            )
+        seen.add(folded)
     try:
         size = len(serialise_context(context))
     except (UnicodeEncodeError, OverflowError):

@@ -130,3 +130,11 @@ def test_a_caller_without_an_account_has_no_such_key(asked: Question) -> None:
 def test_pairs_that_differ_in_case_only_are_both_seen(asked: Question) -> None:
     question = key_question("kms:Decrypt", KEY, asked, {"Department": "hr", "department": "it"}, OWNER)
     assert question.context["kms:encryptioncontext:department"] == ("hr", "it")
+
+
+@pytest.mark.parametrize("name", ["AWS:S3:ARN", "Aws:s3:arn"])
+def test_no_other_spelling_is_taken_for_the_objects_own_name(asked: Question, name: str) -> None:
+    elsewhere = {**CONTEXT, "aws:s3:arn": "arn:aws:s3:::it-data/x", name: "arn:aws:s3:::hr-data/x"}
+    question = key_question("kms:Decrypt", KEY, asked, elsewhere, OWNER)
+    assert question.context["kms:encryptioncontext:aws:s3:arn"] == "arn:aws:s3:::it-data/x"
+    assert not decision(asked, ALICE, group(HR_ONLY), context=elsewhere).allowed

@@ -176,6 +176,23 @@ def test_the_object_that_a_key_is_for_stands_in_its_context(walk: Walk) -> None:
     assert refused(walk.client(HR).put_object, **put, **under("hr"))[:2] == DENIED, "HR's key is for HR's bucket"
 
 
+@pytest.mark.parametrize("name", ["aws:s3:arn", "AWS:S3:ARN", "Aws:S3:Arn"])
+def test_a_client_cannot_say_which_object_a_key_is_for(walk: Walk, name: str) -> None:
+    """Condition keys know no letter case: another spelling must not stand beside the object's own name."""
+    wish = under("hr", **{name: "arn:aws:s3:::hr-data/moved"})
+    hr, named = walk.client(HR), {"Bucket": "common", "Key": "named"}
+    assert refused(hr.put_object, **named, Body=b"x", **wish)[:2] == (400, "InvalidArgument")
+    assert refused(hr.create_multipart_upload, **named, **wish)[:2] == (400, "InvalidArgument")
+    assert refused(hr.head_object, **named)[0] == 404
+
+
+def test_a_client_cannot_have_it_both_ways(walk: Walk) -> None:
+    both = under("department", department="it", Department="hr")
+    put = {"Bucket": "common", "Key": "both", "Body": b"x"}
+    for client in (walk.client(HR), walk.client(BOB)):
+        assert refused(client.put_object, **put, **both)[:2] == (400, "InvalidArgument")
+
+
 def test_the_pairs_that_a_client_sends_are_conditions(walk: Walk) -> None:
     hr, bob = walk.client(HR), walk.client(BOB)
     named = {"Bucket": "common", "Key": "papers"}
