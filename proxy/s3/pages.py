@@ -48,8 +48,23 @@ class Page:
 
     def name(self, entry: Element) -> str:
         """Return the key, or the common prefix, of an entry."""
-        name = entry.value("Prefix" if entry.name == "CommonPrefixes" else "Key") or ""
-        return unquote_plus(name) if self.root.value("EncodingType") == "url" else name
+        return self._decoded(_written(entry))
+
+    def marker(self, name: str) -> str | None:
+        """Return the key behind which the next page begins, from NextKeyMarker or NextMarker.
+
+        Not every store writes it as it writes the keys: Ceph encodes those alone. So it is read as the entry that
+        it names is.
+        """
+        marker = self.root.value(name)
+        if not marker:
+            return None
+        for entry in reversed(self.entries):
+            if marker == _written(entry):
+                return self.name(entry)
+            if marker == self.name(entry):
+                return marker
+        return self._decoded(marker)
 
     def without(self, hidden: Callable[[str], bool]) -> Page:
         """Leave out the entries whose name is hidden."""
@@ -70,9 +85,9 @@ class Page:
                 return {"continuation-token": None, "start-after": beyond}
             return {"continuation-token": value("NextContinuationToken")}
         if operation == "ListObjects":
-            return {"marker": beyond or value("NextMarker") or last}
+            return {"marker": beyond or self.marker("NextMarker") or last}
         # No jump here: stores differ in what they make of a key marker that is no key.
-        marks = {"key-marker": value("NextKeyMarker"), "version-id-marker": value("NextVersionIdMarker")}
+        marks = {"key-marker": self.marker("NextKeyMarker"), "version-id-marker": value("NextVersionIdMarker")}
         return {**marks, "upload-id-marker": value("NextUploadIdMarker")}
 
     def followed_by(self, other: Page) -> Page:
@@ -90,6 +105,9 @@ class Page:
         """Change every entry."""
         children = [change(each) if each.name in _ENTRIES else each for each in self.root.children]
         return Page(replace(self.root, children=tuple(children)))
+
+    def _decoded(self, text: str) -> str:
+        return unquote_plus(text) if self.root.value("EncodingType") == "url" else text
 
     def render(self) -> bytes:
         """Write the document, with the count of its entries where it has one."""
@@ -118,6 +136,10 @@ def with_values(element: Element, values: Mapping[str, str], drop: Iterable[str]
         if not child.name.startswith(dropped)
     ]
     return replace(element, children=tuple(children))
+
+
+def _written(entry: Element) -> str:
+    return entry.value("Prefix" if entry.name == "CommonPrefixes" else "Key") or ""
 
 
 def _collation(name: str) -> bytes:

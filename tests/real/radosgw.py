@@ -24,6 +24,8 @@ from tests.conftest import Store, free_port
 START_SECONDS = 120.0
 ACCESS_KEY_ID = "RADOSGWTESTKEY"
 SECRET_ACCESS_KEY = "radosgw-test-secret"
+KMS_KEY = "testkey"
+"""What SSE-KMS may name here: this gateway's own key service for tests has no other key."""
 
 # Without `crc secure`, monitor and clients without authentication do not come together; without
 # `tcp_nodelay` every small GET waits 40 ms.
@@ -65,6 +67,8 @@ osd class default list = *
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw data = {folder}/rgw
 rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = {kms_key}=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 """
 
 
@@ -107,6 +111,7 @@ class Radosgw:
                 folder=self.folder,
                 host=socket.gethostname().partition(".")[0],
                 port=port,
+                kms_key=KMS_KEY,
             )
         )
         monitor_map = str(self.folder / "monmap")

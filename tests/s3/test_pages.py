@@ -54,6 +54,34 @@ def test_versions_go_on_where_the_store_says() -> None:
     assert asked == {"key-marker": "k", "version-id-marker": "v", "upload-id-marker": None}
 
 
+@pytest.mark.parametrize("mark", ["NextKeyMarker", "NextMarker"])
+@pytest.mark.parametrize(
+    ("written", "marker", "meant"),
+    [
+        ("a%20b%2Bc", "a%20b%2Bc", "a b+c"),  # S3: encoded like the keys
+        ("a%20b%2Bc", "a b+c", "a b+c"),  # Ceph: not encoded
+        ("a%2520b", "a%20b", "a%20b"),
+        ("a%2520b", "a%2520b", "a%20b"),
+        ("z", "elsewhere%2F", "elsewhere/"),
+        ("z", "", None),
+    ],
+)
+def test_what_follows_is_asked_for_by_the_key_however_the_store_writes_it(
+    mark: str, written: str, marker: str, meant: str | None
+) -> None:
+    encoding = f"<EncodingType>url</EncodingType><{mark}>{marker}</{mark}>"
+    assert page(contents("a%20b", written), encoding=encoding).marker(mark) == meant
+
+
+def test_what_is_not_encoded_is_not_decoded() -> None:
+    assert page(contents("a+b"), "<NextKeyMarker>a+b</NextKeyMarker>").marker("NextKeyMarker") == "a+b"
+
+
+def test_a_name_is_not_taken_for_another_whose_written_form_it_is() -> None:
+    ends = "<EncodingType>url</EncodingType><NextKeyMarker>a%20b</NextKeyMarker>"
+    assert page(contents("a%20b", "a%2520b"), ends).marker("NextKeyMarker") == "a%20b"
+
+
 def test_joined_pages_end_like_the_second() -> None:
     first = page(contents("a"), "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>")
     second = page(contents("b") + "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes>")

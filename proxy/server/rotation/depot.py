@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import md5
 from types import MappingProxyType
-from urllib.parse import unquote_plus
 
 from proxy.clock import Clock
 from proxy.config import State
@@ -20,6 +19,7 @@ from proxy.s3.completion import NamedPart, render_completion
 from proxy.s3.copy_source import CopySource
 from proxy.s3.etags import quote_etag, unquote_etag
 from proxy.s3.headers import Headers
+from proxy.s3.pages import parse_page
 from proxy.s3.state import copy_mark_key
 from proxy.s3.tagging import parse_tagging, render_tagging_header
 from proxy.s3.xml import Element, parse_xml
@@ -191,18 +191,19 @@ class Depot:
         return [] if found is None else [each.value("Name") or "" for each in found.all("Bucket")]
 
     async def pages(self, bucket: str, prefix: str, after: str = "") -> AsyncIterator[list[str]]:
-        """Yield the keys under a prefix in their order, a page at a time."""
+        """Yield the keys under a prefix in their order, a page at a time; ends with the last or raises `S3Error`."""
         token: str | None = None
         while True:
-            query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
-            query += [("start-after", after)] if after and token is None else []
-            query += [("continuation-token", token)] if token is not None else []
+            place = [("start-after", after)] if token is None else [("continuation-token", token)]
+            query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url"), *(place if place[0][1] else [])]
             status, _, body = await self._send("GET", bucket, None, sorted(query))
-            root = parse_xml(good_answer(status, body))
-            yield [unquote_plus(row.value("Key") or "") for row in root.all("Contents")]
-            token = root.value("NextContinuationToken")
-            if root.value("IsTruncated") != "true" or token is None:
+            page = parse_page(good_answer(status, body))
+            yield [page.name(row) for row in page.entries if row.name == "Contents"]
+            if not page.is_truncated:
                 return
+            before, token = token, page.root.value("NextContinuationToken")
+            if not token or token == before:
+                raise S3Error("ServiceUnavailable", detail="the store's listing does not get on")
 
     async def versions(self, bucket: str, key: str) -> list[Version]:
         """Return every version of one object and every deletion, the newest first."""
@@ -211,12 +212,11 @@ class Depot:
         while True:
             query = sorted([("encoding-type", "url"), ("prefix", key), ("versions", ""), *marker])
             status, _, body = await self._send("GET", bucket, None, query)
-            root = parse_xml(good_answer(status, body))
-            rows = [row for row in root.children if row.name in ("Version", "DeleteMarker")]
-            own = [row for row in rows if unquote_plus(row.value("Key") or "") == key]
+            page = parse_page(good_answer(status, body))
+            own = [row for row in page.entries if page.name(row) == key]
             found += [_version(row) for row in own]
             # Keys that only start with this one come after it.
-            if root.value("IsTruncated") != "true" or len(own) < len(rows) or not own:
+            if not page.is_truncated or len(own) < len(page.entries) or not own:
                 return found
             marker = [("key-marker", key), ("version-id-marker", found[-1].id)]
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import unquote_plus
 
 from proxy.errors import S3Error
-from proxy.s3.xml import Element, parse_xml
+from proxy.s3.pages import Page, parse_page
+from proxy.s3.xml import Element
 from proxy.server.rotation.depot import Depot, good_answer
 
 
@@ -42,21 +42,21 @@ async def rows(
     while True:
         query = sorted([("encoding-type", "url"), ("prefix", prefix), ("versions", ""), *marker])
         status, _, body = await depot.ask("GET", bucket, None, query)
-        root = parse_xml(good_answer(status, body))
-        yield [_row(each) for each in root.children if each.name == "Version"]
-        if root.value("IsTruncated") != "true":
+        listing = parse_page(good_answer(status, body))
+        yield [_row(listing, each) for each in listing.entries if each.name == "Version"]
+        if not listing.is_truncated:
             return
-        before, marker = marker, _next(root)
+        before, marker = marker, _next(listing)
         if marker in (before, []):
             raise S3Error("ServiceUnavailable", detail="the store's listing does not get on")
 
 
-def _row(row: Element) -> Row:
-    return Row(unquote_plus(row.value("Key") or ""), row.value("VersionId") or "", row.value("IsLatest") == "true")
+def _row(page: Page, row: Element) -> Row:
+    return Row(page.name(row), row.value("VersionId") or "", row.value("IsLatest") == "true")
 
 
-def _next(root: Element) -> list[tuple[str, str]]:
-    key, version = root.value("NextKeyMarker"), root.value("NextVersionIdMarker")
+def _next(page: Page) -> list[tuple[str, str]]:
+    key, version = page.marker("NextKeyMarker"), page.root.value("NextVersionIdMarker")
     if not key:
         return []
-    return [("key-marker", unquote_plus(key)), *([("version-id-marker", version)] if version else [])]
+    return [("key-marker", key), *([("version-id-marker", version)] if version else [])]

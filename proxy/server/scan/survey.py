@@ -12,7 +12,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import unquote_plus
 
 from proxy.config import State
 from proxy.envelope.keyring import Edk
@@ -20,7 +19,9 @@ from proxy.errors import IntegrityError, S3Error
 from proxy.keys.kek import kek_location, parse_kek
 from proxy.s3.etags import quote_etag, unquote_etag
 from proxy.s3.headers import Headers
-from proxy.s3.xml import Element, parse_xml
+from proxy.s3.pages import Page as Listing
+from proxy.s3.pages import parse_page
+from proxy.s3.xml import Element
 from proxy.server.pace import Pace
 from proxy.server.rotation.depot import Depot, good_answer
 from proxy.server.scan.protection import START_BYTES, Protection, read_head, read_start, worth_a_look
@@ -166,22 +167,23 @@ class Survey:
             query = [("encoding-type", "url"), ("list-type", "2"), ("max-keys", str(size)), ("prefix", prefix)]
             query += [("start-after", marker.key)] if marker.key else []
         status, _, body = await self._depot.ask("GET", self._bucket, None, sorted(query))
-        root = parse_xml(good_answer(status, body))
-        rows = tuple(_row(each, self._versions) for each in root.children if each.name in ("Version", "Contents"))
-        return Page(rows, self._next(root, marker) if root.value("IsTruncated") == "true" else None)
+        listing = parse_page(good_answer(status, body))
+        rows = tuple(_row(listing, each) for each in listing.entries if each.name in ("Version", "Contents"))
+        return Page(rows, self._next(listing, marker) if listing.is_truncated else None)
 
-    def _next(self, root: Element, marker: Marker) -> Marker:
-        if self._versions and (key := root.value("NextKeyMarker")):
-            return Marker(unquote_plus(key), root.value("NextVersionIdMarker") or "")
-        last = next((each for each in reversed(root.children) if each.child("Key") is not None), None)
+    def _next(self, listing: Listing, marker: Marker) -> Marker:
+        if self._versions and (key := listing.marker("NextKeyMarker")):
+            return Marker(key, listing.root.value("NextVersionIdMarker") or "")
+        last = next((each for each in reversed(listing.entries) if each.child("Key") is not None), None)
         if last is None:
             return marker
-        return Marker(unquote_plus(last.value("Key") or ""), (last.value("VersionId") or "") if self._versions else "")
+        return Marker(listing.name(last), (last.value("VersionId") or "") if self._versions else "")
 
 
-def _row(row: Element, versions: bool) -> Listed:
+def _row(listing: Listing, row: Element) -> Listed:
+    versions = row.name == "Version"
     return Listed(
-        unquote_plus(row.value("Key") or ""),
+        listing.name(row),
         int(row.value("Size") or 0),
         unquote_etag(row.value("ETag") or ""),
         row.value("LastModified") or "",

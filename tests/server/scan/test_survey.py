@@ -115,7 +115,8 @@ async def test_no_more_requests_than_wanted_are_under_way() -> None:
 def page(*keys: str, more: bool) -> Answer:
     rows = "".join(f"<Contents><Key>{key}</Key><Size>1</Size><ETag>e</ETag></Contents>" for key in keys)
     flag = "true" if more else "false"
-    return 200, Headers(), f"<ListBucketResult><IsTruncated>{flag}</IsTruncated>{rows}</ListBucketResult>".encode()
+    ends = f"<EncodingType>url</EncodingType><IsTruncated>{flag}</IsTruncated>"
+    return 200, Headers(), f"<ListBucketResult>{ends}{rows}</ListBucketResult>".encode()
 
 
 async def test_a_listing_goes_on_from_the_last_key() -> None:
