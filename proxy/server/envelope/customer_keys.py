@@ -19,6 +19,7 @@ from proxy.envelope.customer_key import FIELDS, OF_OBJECT, OF_SOURCE, CustomerKe
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import Edk
 from proxy.errors import S3Error
+from proxy.keys.rules import CONTEXT, KEY_ID
 from proxy.rewrite import MAKES_OBJECT
 from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.headers import Headers
@@ -92,9 +93,9 @@ def admit_customer_keys(exchange: Exchange, request: S3Request, *, sealed_upload
         encryption = exchange.rules.config.bucket(request.bucket or "").encryption
         sealed = sealed_upload or encryption.mode == "envelope"
         _admit(exchange, headers, OF_OBJECT, encryption, sealed=sealed)
-        if sealed and request.operation.name in MAKES_OBJECT:
+        if request.operation.name in MAKES_OBJECT:
             _refuse_two_kinds(headers)
-            if not encryption.sse_c:
+            if sealed and not encryption.sse_c:
                 message = "This bucket takes no objects that are encrypted with keys of clients (SSE-C)."
                 raise S3Error("AccessDenied", message)
     if _brings(headers, OF_SOURCE):
@@ -162,7 +163,9 @@ def _admit(exchange: Exchange, headers: Headers, prefix: str, encryption: Bucket
 
 
 def _refuse_two_kinds(headers: Headers) -> None:
-    algorithm = headers.get(SSE)
-    if algorithm is not None:
-        message = "Server Side Encryption with Customer provided key is incompatible with the encryption method "
-        raise S3Error("InvalidArgument", f"{message}specified", {"ArgumentName": SSE, "ArgumentValue": algorithm})
+    """Refuse fields of SSE-S3 and SSE-KMS: policies would go by a key that encrypts nothing."""
+    for name in (SSE, KEY_ID, CONTEXT):
+        value = headers.get(name)
+        if value is not None:
+            message = "Server Side Encryption with Customer provided key is incompatible with the encryption method "
+            raise S3Error("InvalidArgument", f"{message}specified", {"ArgumentName": name, "ArgumentValue": value})

@@ -26,7 +26,7 @@ from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.metadata import decode_value
 from proxy.envelope.sizes import FRAME, MIN_PART
 from proxy.envelope.state import StateSeal
-from tests.conftest import Store
+from tests.conftest import ACCOUNT, Store
 from tests.server.envelope.conftest import Sealed, fetch, s3_client, sealed_proxy
 from tests.server.envelope.customer_cases import (
     KEY,
@@ -43,6 +43,7 @@ from tests.server.envelope.test_attacks import flip, read
 from tests.server.envelope.test_interop import opened
 from tests.server.envelope.test_multipart import LARGE, complete, leftovers
 from tests.server.envelope.test_single import refused
+from tests.server.envelope.test_sse import with_header
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -191,6 +192,35 @@ def test_every_use_is_on_record_under_a_name_that_stands_for_all_keys(own: Seale
     assert found[0]["principal"].endswith(":user/alice")
     for render in RENDERINGS.values():
         assert "sse-c" in json.dumps(render(found[0]))
+
+
+SSE = "x-amz-server-side-encryption"
+KEY_ARN = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/hr"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {SSE: "AES256"},
+        {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": KEY_ARN},
+        {f"{SSE}-aws-kms-key-id": KEY_ARN},
+        {f"{SSE}-context": base64.b64encode(b'{"a":"b"}').decode()},
+    ],
+    ids=["SSE-S3", "SSE-KMS", "a key's name alone", "a context alone"],
+)
+@pytest.mark.parametrize("kind", ["own", "plain"])
+def test_no_policy_goes_by_the_name_of_a_key_that_encrypts_nothing(
+    own: Sealed, kind: str, beside: dict[str, str]
+) -> None:
+    bucket = own.bucket(kind)
+    named = {"Bucket": bucket, "Key": "both", **key()}
+    for operation, more in (("PutObject", {"Body": b"x"}), ("CreateMultipartUpload", {})):
+        with pytest.raises(ClientError) as raised:
+            with_header(own, operation, beside, **named, **more)
+        answer = raised.value.response
+        assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]) == (400, "InvalidArgument")
+        assert "Customer provided key is incompatible" in answer["Error"]["Message"]
+    assert own.direct.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def traces(secret: bytes) -> list[bytes]:
