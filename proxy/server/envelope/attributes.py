@@ -20,6 +20,7 @@ from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import refuse_idle_key
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
+from proxy.server.envelope.multiparts import Asking
 from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.envelope.reading import Reader
 from proxy.server.exchange import Exchange
@@ -48,9 +49,9 @@ class Attributes:
         answer = await self._reader.ask(exchange, authorized, None, method="HEAD")
         found = conceal(answer)
         answer.close()
-        if answer.status >= 300:
-            return await self._answers.reply(exchange, authorized, answer)
         place = self._capsules.place(exchange, request.bucket or "", request.key or "")
+        if answer.status >= 300:
+            return await self._reader.refused(Asking(exchange, authorized, place), answer, looked=True)
         children = [Element("ETag", mark_etag(found.etag))] if "ETag" in wanted else []
         size = found.size
         if found.value is None:

@@ -24,7 +24,7 @@ from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.holding import Holding
 from proxy.server.envelope.keys import Capsules, Fields
 from proxy.server.envelope.multiparts import Asking
-from proxy.server.envelope.passage import opened, send
+from proxy.server.envelope.passage import opened, replaced, send
 from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.relay import answer_fields, begin
 from proxy.server.upstream import UpstreamAnswer
@@ -145,7 +145,7 @@ def _refuse_unframed(header: ForeignHeader, size: int) -> None:
 
 def _replaced(status: int) -> S3Error | IntegrityError:
     if status in (404, 412):
-        return S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+        return replaced()
     return IntegrityError("range", f"the backend answered {status}, or with another range than it was asked for")
 
 

@@ -24,7 +24,7 @@ from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import conditions
 from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.manifests import Known, Manifests
-from proxy.server.envelope.passage import opened, send
+from proxy.server.envelope.passage import opened, replaced, send
 from proxy.server.exchange import Exchange
 from proxy.server.relay import answer_fields
 from proxy.server.upstream import UpstreamAnswer
@@ -86,7 +86,7 @@ class MultipartReader:
         first, last = wanted.resolve(known.manifest.plain_size)
         answered = await self.stretch(asking, known, first, last)
         if answered is None:
-            raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+            raise replaced()
         return answered
 
     async def warm(self, asking: Asking, wanted: ByteRange) -> web.StreamResponse | None:

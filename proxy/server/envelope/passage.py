@@ -12,7 +12,7 @@ from typing import Protocol
 from aiohttp import web
 
 from proxy.envelope.frames import Buffer
-from proxy.errors import IntegrityError
+from proxy.errors import IntegrityError, S3Error
 from proxy.server.exchange import Exchange
 from proxy.server.relay import begin
 from proxy.server.upstream import UpstreamAnswer
@@ -28,6 +28,11 @@ class Opener(Protocol):
     def finish(self) -> None:
         """Raise `IntegrityError` unless everything came and was verified."""
         ...
+
+
+def replaced() -> S3Error:
+    """Return what is said where an object is not the same any more as when the reading of it began."""
+    return S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
 
 
 async def opened(answer: UpstreamAnswer, opener: Opener, skip: int, size: int) -> AsyncIterator[Buffer]:

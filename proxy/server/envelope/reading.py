@@ -15,6 +15,7 @@ from proxy.envelope.single import Envelope, open_body_header, parse_envelope, pl
 from proxy.envelope.sizes import MAX_PARTS, multipart_plain_size, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest, Step
+from proxy.s3.etags import quote_etag
 from proxy.s3.ranges import ByteRange, parse_range
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
@@ -23,13 +24,17 @@ from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.multiparts import Asking, MultipartReader
-from proxy.server.envelope.passage import opened, send
+from proxy.server.envelope.passage import opened, replaced, send
 from proxy.server.envelope.unmarked import UnmarkedReader
+from proxy.server.envelope.unmet import UNMET, Unmet
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
 from proxy.server.relay import answer_fields, begin
 from proxy.server.store import Store
 from proxy.server.upstream import UpstreamAnswer
+
+# What a store answers about an object that is not the one it was a moment ago.
+_REPLACED = frozenset({304, 404, 412, 416})
 
 
 class Reader:
@@ -41,6 +46,7 @@ class Reader:
         self._answers = answers
         self._manifests = manifests
         self._unmarked = UnmarkedReader(store, capsules)
+        self._unmet = Unmet(store, capsules)
         self._multipart = MultipartReader(self._manifests, capsules, answers)
 
     async def get(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
@@ -63,7 +69,7 @@ class Reader:
                 answer = await self.ask(exchange, authorized, None)
                 found = conceal(answer)
             if answer.status >= 300:
-                return await self._answers.reply(exchange, authorized, answer)
+                return await self.refused(asking, answer)
             if found.value is None:
                 refuse_idle_key(request.headers)
                 return await self._unmarked.get(asking, wanted, answer, found)
@@ -88,7 +94,7 @@ class Reader:
         found = conceal(answer)
         answer.close()
         if answer.status >= 300:
-            return await self._answers.reply(exchange, authorized, answer)
+            return await self.refused(asking, answer, looked=True)
         if found.value is None:
             refuse_idle_key(headers)
             return await self._unmarked.part(asking, number, answer, found)
@@ -96,7 +102,7 @@ class Reader:
         extra: Fields = []
         if envelope.kind is Kind.SINGLE:
             plain = plain_size_of_body(found.size)
-            if authorized.request.head.method == "HEAD" or not plain:
+            if authorized.request.head.method == "HEAD" or not plain or number != 1:
                 await self._capsules.prove(exchange, asking.place, envelope.capsule, headers)
             if number != 1:
                 raise S3Error("InvalidPartNumber")
@@ -115,31 +121,41 @@ class Reader:
         if envelope.kind is Kind.MULTIPART:
             answered = await self._multipart.stretch(asking, known, first, last, extra)
             if answered is None:
-                raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+                raise replaced()
             return answered
-        wanted = ByteRange(first, last)
-        answer = await self.ask(exchange, authorized, wanted)
+        return await self._single_part(asking, ByteRange(first, last), found.etag)
+
+    async def _single_part(self, asking: Asking, wanted: ByteRange, etag: str) -> web.StreamResponse:
+        """Answer with all bytes of an object of one part, if it is still the one that was looked at."""
+        exchange, authorized = asking.exchange, asking.authorized
+        answer = await self.ask(exchange, authorized, wanted, etag=etag)
         try:
             found = conceal(answer)
-            if answer.status >= 300 or found.value is None:
+            if answer.status in _REPLACED or (answer.status < 300 and found.value is None):
+                raise replaced()
+            if answer.status >= 300:
                 return await self._answers.reply(exchange, authorized, answer)
-            return await self._single(asking, wanted, answer, found, parse_envelope(found.value))
+            envelope = parse_envelope(found.value or "")
+            if envelope.kind is not Kind.SINGLE:
+                raise replaced()
+            return await self._single(asking, wanted, answer, found, envelope)
         finally:
             answer.close()
 
     async def head(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Answer HeadObject; nothing of the object is verified, as nothing of it is shown."""
+        place, headers = self._place(exchange, authorized), authorized.request.headers
+        asking = Asking(exchange, authorized, place)
         if "partNumber" in authorized.request.parameters:
-            return await self._part(Asking(exchange, authorized, self._place(exchange, authorized)))
+            return await self._part(asking)
         answer = await self.ask(exchange, authorized, None)
         try:
             found = conceal(answer)
             if answer.status >= 300:
-                return await self._answers.reply(exchange, authorized, answer)
-            place, headers = self._place(exchange, authorized), authorized.request.headers
+                return await self.refused(asking, answer)
             if found.value is None:
                 refuse_idle_key(headers)
-                return await self._unmarked.head(Asking(exchange, authorized, place), answer, found)
+                return await self._unmarked.head(asking, answer, found)
             envelope = parse_envelope(found.value)
             keys = await self._capsules.prove(exchange, place, envelope.capsule, headers)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
@@ -162,12 +178,39 @@ class Reader:
         finally:
             answer.close()
 
+    async def refused(self, asking: Asking, answer: UpstreamAnswer, *, looked: bool = False) -> web.StreamResponse:
+        """Answer with what the store said in place of an object.
+
+        `looked` tells that it said so to a HEAD of the proxy's own: a client that asked with GET gets a document.
+        """
+        exchange, authorized = asking.exchange, asking.authorized
+        if looked and authorized.request.head.method != "HEAD":
+            answer = await self.ask(exchange, authorized, None)
+            conceal(answer)
+            if answer.status < 300:
+                answer.close()
+                raise replaced()
+        if answer.status in UNMET:
+            answer = await self._unmet.held(exchange, authorized, asking.place, asking.version, answer)
+        return await self._answers.reply(exchange, authorized, answer)
+
     async def ask(
-        self, exchange: Exchange, authorized: AuthorizedRequest, wanted: ByteRange | None, *, method: str = ""
+        self,
+        exchange: Exchange,
+        authorized: AuthorizedRequest,
+        wanted: ByteRange | None,
+        *,
+        method: str = "",
+        etag: str = "",
     ) -> UpstreamAnswer:
-        """Ask the store for the object, with the stored bytes that a range of a single-part one needs."""
+        """Ask the store for the object, with the stored bytes that a range of a single-part one needs.
+
+        An `etag`, the store's own, takes the place of the client's condition, which held when it was found.
+        """
         request = authorized.request
         fields = stored_fields(request.headers)
+        if etag:
+            fields["if-match"] = quote_etag(etag)
         if wanted is not None:
             limits = Wanted(wanted.first, wanted.last if wanted.first is not None else wanted.suffix)
             fields["range"] = backend_range(limits)
@@ -203,8 +246,9 @@ class Reader:
     ) -> web.StreamResponse:
         exchange, headers = asking.exchange, asking.authorized.request.headers
         plain = plain_size_of_body(found.size)
-        first, last = wanted.resolve(plain) if wanted is not None else (0, plain - 1)
+        # The key comes first: without it nobody learns from a range where the object ends.
         keys = await self._capsules.open(exchange, asking.place, envelope.capsule, headers)
+        first, last = wanted.resolve(plain) if wanted is not None else (0, plain - 1)
         key = open_body_header(envelope.body_header, keys)
         fields = [*answer_fields(exchange, answer), *await self._describe(asking, envelope)]
         exchange.answered(answer.status, answer.headers)

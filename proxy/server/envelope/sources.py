@@ -25,6 +25,7 @@ from proxy.server.envelope.foreign_sources import ForeignSources
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.passage import opened
+from proxy.server.envelope.unmet import UNMET, Unmet
 from proxy.server.exchange import Exchange
 from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamAnswer
@@ -65,6 +66,7 @@ class Sources:
         self._capsules = capsules
         self._manifests = manifests
         self._foreign = ForeignSources(capsules, manifests)
+        self._unmet = Unmet(store, capsules)
         self._damaged = damaged
 
     async def look(
@@ -83,7 +85,9 @@ class Sources:
         answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
         found = conceal(answer)
         answer.close()
-        if answer.status in (304, 412):
+        if answer.status in UNMET:
+            if encryption.mode == "envelope":
+                await self._unmet.prove(exchange, authorized, place, source.version_id or "")
             raise S3Error("PreconditionFailed")
         if answer.status == 404:
             raise await self._missing(exchange, authorized, source, query)

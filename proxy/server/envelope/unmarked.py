@@ -30,6 +30,7 @@ from proxy.server.envelope.holding import Holding
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
+from proxy.server.envelope.passage import replaced
 from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.relay import answer_fields, begin, relay
 from proxy.server.store import Store
@@ -70,7 +71,7 @@ class UnmarkedReader:
         probe = await self._ask(asking, ByteRange(0, MAX_HEADER - 1), found.etag)
         try:
             if probe.status not in (200, 206) or conceal(probe).etag != found.etag:
-                raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+                raise replaced()
             return await read_start(probe, MAX_HEADER)
         finally:
             probe.close()
@@ -127,7 +128,7 @@ class UnmarkedReader:
         self, asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, found: Found
     ) -> web.StreamResponse:
         if answer.status >= 300 or found.value is not None:
-            raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+            raise replaced()
         if is_client_encrypted(found.metadata):
             return await self._client_object(asking, wanted, answer, found)
         start = await read_start(answer, MAX_HEADER)
@@ -166,7 +167,7 @@ class UnmarkedReader:
             said = [(name, answer.headers.joined(name.lower())) for name in ("Content-Range", "x-amz-mp-parts-count")]
             found = conceal(answer)
             if found.value is not None or answer.status == 412:
-                raise S3Error("ServiceUnavailable", detail="the object was replaced while it was read")
+                raise replaced()
             if answer.status >= 300:
                 return await relay(exchange, answer)
             exchange.answered(answer.status, answer.headers)
