@@ -101,9 +101,9 @@ class Store:
         await read_answer(answer, ERRAND_BYTES)
         return answer
 
-    async def put(self, bucket: str, key: str, body: bytes) -> str:
+    async def put(self, bucket: str, key: str, body: bytes, fields: Mapping[str, str] = _NO_FIELDS) -> str:
         """Write an object of the proxy's own; return its ETag."""
-        prepared = self.forwarder.prepare_own("PUT", bucket, key, self._clock.now(), body=body)
+        prepared = self.forwarder.prepare_own("PUT", bucket, key, self._clock.now(), body=body, extra=fields)
         answer = await self.send(prepared)
         await read_answer(answer, ERRAND_BYTES)
         if answer.status != 200:
@@ -156,20 +156,27 @@ class Store:
         return status in (200, 204, 404)
 
     async def objects(self, bucket: str, prefix: str) -> list[tuple[str, str, int, str]]:
-        """Return key, ETag, size and time of the objects under a prefix; one page is read."""
-        query = [("list-type", "2"), ("prefix", prefix)]
-        status, body = await self._errand("GET", bucket, None, query, limit=LISTING_BYTES)
-        if status != 200:
-            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of `{prefix}`")
-        return [
-            (
-                row.value("Key") or "",
-                row.value("ETag") or "",
-                int(row.value("Size") or 0),
-                row.value("LastModified") or "",
-            )
-            for row in parse_xml(body).all("Contents")
-        ]
+        """Return key, ETag, size and time of the objects under a prefix."""
+        found: list[tuple[str, str, int, str]] = []
+        mark: list[tuple[str, str]] = []
+        while True:
+            query = sorted([("list-type", "2"), ("prefix", prefix), *mark])
+            status, body = await self._errand("GET", bucket, None, query, limit=LISTING_BYTES)
+            if status != 200:
+                raise S3Error("ServiceUnavailable", detail=f"the upstream answered {status} to a listing of `{prefix}`")
+            page = parse_xml(body)
+            found += [
+                (
+                    row.value("Key") or "",
+                    row.value("ETag") or "",
+                    int(row.value("Size") or 0),
+                    row.value("LastModified") or "",
+                )
+                for row in page.all("Contents")
+            ]
+            before, mark = mark, [("continuation-token", page.value("NextContinuationToken") or "")]
+            if (page.value("IsTruncated") or "").lower() != "true" or mark in ([("continuation-token", "")], before):
+                return found
 
     async def part_times(self, bucket: str, key: str, upload_id: str) -> list[str]:
         """Return when each part of an upload came, as the store writes it; none for an upload that is gone."""

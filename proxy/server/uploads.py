@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from proxy.access.questions import Question
@@ -21,6 +21,7 @@ from proxy.access.upload_context import INHERITED, UploadContext, parse_upload_c
 from proxy.config import State
 from proxy.envelope.sizes import MIN_PART
 from proxy.errors import S3Error
+from proxy.s3.headers import Headers
 from proxy.s3.state import context_key, copy_mark_key, spill_key
 from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamError
@@ -31,6 +32,9 @@ CONTINUES = frozenset({"UploadPart", "UploadPartCopy", "CompleteMultipartUpload"
 """Operations that are judged with the values of their upload's creation."""
 ENDS = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload"})
 
+# What a small part says of itself, in the metadata of the object that holds it.
+_FOLLOWS, _DIGEST = "x-amz-meta-s3w-follows", "x-amz-meta-s3w-digest"
+_NOTHING_BEFORE = "none"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _log = logging.getLogger("s3warden.uploads")
@@ -43,6 +47,19 @@ class Spilled:
     etag: str
     size: int
     modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A small part with its sealed bytes."""
+
+    etag: str
+    """As the store writes it."""
+    sealed: bytes = field(repr=False)
+    follows: str
+    """ETag, without quotes, of the large part that the store had under the same number; empty for none."""
+    digest: str | None = field(repr=False)
+    """What vouches for the sealed bytes where an upload is completed without the key that opens them."""
 
 
 class Uploads:
@@ -127,11 +144,14 @@ class Uploads:
         except (UpstreamError, S3Error) as error:
             _log.warning("what is under `%s` in `%s` could not be deleted: %s", folder, place, error)
 
-    async def keep_spill(self, bucket: str, key: str, upload_id: str, number: int, sealed: bytes) -> str:
+    async def keep_spill(self, bucket: str, key: str, upload_id: str, number: int, waiting: Waiting) -> str:
         """Keep a part that is too small for the store to take before another; returns its ETag."""
         state = self._state()
         name = spill_key(bucket, key, upload_id, number, state.prefix)
-        return await self._store.put(state.bucket or bucket, name, sealed)
+        fields = {_FOLLOWS: waiting.follows or _NOTHING_BEFORE}
+        if waiting.digest is not None:
+            fields[_DIGEST] = waiting.digest
+        return await self._store.put(state.bucket or bucket, name, waiting.sealed, fields)
 
     async def spills(self, bucket: str, key: str, upload_id: str) -> dict[int, Spilled]:
         """Return the small parts that are kept, by number."""
@@ -142,8 +162,17 @@ class Uploads:
             if (number := found.rpartition("/")[2]).isdigit()
         }
 
-    async def spill(self, bucket: str, key: str, upload_id: str, number: int) -> tuple[str, bytes] | None:
-        """Return ETag and sealed bytes of a small part; None when there is none."""
+    async def spill_follows(self, bucket: str, key: str, upload_id: str, number: int) -> str | None:
+        """Return which large part a small one follows; None when there is no small one."""
+        state = self._state()
+        name = spill_key(bucket, key, upload_id, number, state.prefix)
+        answer = await self._store.head(state.bucket or bucket, name)
+        if answer.status not in (200, 404):
+            raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to a HEAD of `{name}`")
+        return _follows(answer.headers) if answer.status == 200 else None
+
+    async def spill(self, bucket: str, key: str, upload_id: str, number: int) -> Waiting | None:
+        """Return a small part; None when there is none."""
         state = self._state()
         name = spill_key(bucket, key, upload_id, number, state.prefix)
         answer = await self._store.fetch(state.bucket or bucket, name)
@@ -152,7 +181,8 @@ class Uploads:
             return None
         if answer.status != 200:
             raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status} to a read of `{name}`")
-        return answer.headers.joined("etag") or "", body
+        headers = answer.headers
+        return Waiting(headers.joined("etag") or "", body, _follows(headers), headers.get(_DIGEST))
 
     def _place(self, bucket: str, key: str, upload_id: str) -> tuple[str, str]:
         state = self._state()
@@ -166,3 +196,9 @@ class Uploads:
         self._known[name] = context
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _follows(headers: Headers) -> str:
+    """Return the ETag of the large part that a small one follows, empty for none."""
+    text = headers.get(_FOLLOWS) or _NOTHING_BEFORE
+    return "" if text == _NOTHING_BEFORE else text

@@ -7,16 +7,14 @@ After a failure of the store it can be tried again: every attempt writes a fresh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
-from types import MappingProxyType
 
 from aiohttp import web
 
 from proxy.envelope import sizes
 from proxy.envelope.etags import mark_etag
-from proxy.envelope.inner import message_id_of
-from proxy.envelope.manifest import UNKNOWN_ID, Part, seal_trailer
+from proxy.envelope.manifest import Part, seal_trailer
 from proxy.envelope.multipart import split_part_etag
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest, Step
@@ -31,8 +29,9 @@ from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.late import Later
 from proxy.server.envelope.listing import Lister
 from proxy.server.envelope.part_list import PartList, StoredPart
+from proxy.server.envelope.spilling import Spills
 from proxy.server.envelope.steps import reached
-from proxy.server.envelope.upload_keys import TRAILER, Upload, UploadKeys
+from proxy.server.envelope.upload_keys import Upload, UploadKeys
 from proxy.server.envelope.uploading import add_fields, check_number
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
@@ -71,6 +70,7 @@ class Completer:
         self._answers = answers
         self._uploads = uploads
         self._keys = upload_keys
+        self._spills = Spills(store, uploads, upload_keys)
         self._parts = part_list
         self._lister = lister
         self._etags_checked = False
@@ -114,25 +114,21 @@ class Completer:
                 continue
             place = upload.place
             waiting = await self._uploads.spill(place.bucket, place.key, upload.id, part.number)
-            if waiting is None or unquote_etag(waiting[0]) != unquote_etag(etag):
+            if waiting is None or unquote_etag(waiting.etag) != unquote_etag(etag):
                 raise S3Error("InvalidPart", extras={"PartNumber": str(part.number), "ETag": part.etag})
             if part is not named[-1]:
                 raise S3Error("EntityTooSmall", extras={"PartNumber": str(part.number), "ETag": part.etag})
-            spill = waiting[1]
-            plain = sizes.segment_plain_size(len(spill))
-            if plain is None or message_id not in (UNKNOWN_ID, message_id_of(spill)):
-                raise IntegrityError("segment", f"part {part.number} is not what was kept of it")
-            parts.append(Part(part.number, plain, message_id_of(spill)))
+            parts.append(self._spills.verify(upload, part.number, message_id, waiting))
+            spill = waiting.sealed
         if spill is None:
             check_number(named[-1].number, parts[-1].plain_size)
         return Checked(tuple(parts), tuple(large), spill)
 
     async def _note_trailer(self, upload: Upload, number: int) -> None:
         """Note which number the trailer takes, so that a listing after a failure does not show it."""
-        if upload.trailer == number:
+        if number in upload.trailers:
             return
-        entries = MappingProxyType({**upload.context.envelope, TRAILER: str(number)})
-        context = replace(upload.context, envelope=entries)
+        context = upload.noting_trailer(number)
         await self._uploads.amend(upload.place.bucket, upload.place.key, upload.id, context)
 
     async def _send_part(

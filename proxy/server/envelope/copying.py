@@ -38,6 +38,7 @@ from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.late import Later, copy_result
 from proxy.server.envelope.part_copies import PartCopies
 from proxy.server.envelope.sources import Source, Sources
+from proxy.server.envelope.step_refusals import refusal_of
 from proxy.server.envelope.streamed_parts import StreamedParts
 from proxy.server.envelope.uploading import add_fields
 from proxy.server.exchange import Exchange
@@ -236,18 +237,6 @@ class PlainBody:
     def finish(self, trailers: Mapping[str, str]) -> list[Buffer]:
         """Return the end of the framing."""
         return self._framing.finish(trailers)
-
-
-def refusal_of(status: int, body: bytes) -> S3Error:
-    """Return the error that a store answered one of several steps with."""
-    try:
-        code = parse_xml(body).value("Code") or ""
-    except S3Error:
-        code = ""
-    try:
-        return S3Error(code)
-    except KeyError:
-        return S3Error("ServiceUnavailable", detail=f"the upstream answered {status} {code}")
 
 
 def _check_directives(headers: Headers) -> None:

@@ -21,12 +21,15 @@ from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.checksums import Buffer
 from proxy.s3.copy_source import parse_copy_source
 from proxy.sealing import SealingEncoder, check_length, plan_wire
-from proxy.server.envelope.copying import PlainBody, refusal_of
+from proxy.server.envelope.copying import PlainBody
 from proxy.server.envelope.customer_keys import confirmed, for_the_store
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.late import Later, copy_result
 from proxy.server.envelope.reading import part_number
 from proxy.server.envelope.sources import Source, Sources
+from proxy.server.envelope.spilling import Spills
+from proxy.server.envelope.step_refusals import refusal_of
+from proxy.server.envelope.steps import reached
 from proxy.server.envelope.upload_keys import VALUE, Upload, UploadKeys
 from proxy.server.envelope.uploading import check_number, is_spilled
 from proxy.server.exchange import Exchange
@@ -47,7 +50,7 @@ class PartCopier:
         self._store = store
         self._capsules = capsules
         self._sources = sources
-        self._uploads = uploads
+        self._spills = Spills(store, uploads, upload_keys)
         self._keys = upload_keys
 
     async def copy(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
@@ -92,8 +95,7 @@ class PartCopier:
         if is_spilled(length):
             encoder = SealingEncoder(key, head, plan_wire(stored, "unsigned"), None)
             pieces = [piece async for piece in self._through(exchange, authorized, source, encoder, first, last)]
-            place = upload.place
-            etag = await self._uploads.keep_spill(place.bucket, place.key, upload.id, number, b"".join(pieces))
+            etag = await self._spills.keep(exchange, authorized, upload, number, b"".join(pieces))
         else:
             wire = plan_wire(stored, exchange.rules.config.upstream.payload)
 
@@ -102,6 +104,7 @@ class PartCopier:
                 return self._through(exchange, authorized, source, encoder, first, last)
 
             etag = await self._put(exchange, authorized, dict(wire.headers), wire.payload_hash, make_body)
+            reached("part-sent")
         marked = mark_part_etag(etag, key.message_id)
         return copy_result(marked, exchange.time, "CopyPartResult", quoted=True)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from proxy.envelope.sizes import LOCATOR, segment_plain_size, trailer_bound
+from proxy.envelope.sizes import LOCATOR, MIN_PART, segment_plain_size, trailer_bound
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest, Prepared, Step
 from proxy.payload import Framing
@@ -19,13 +19,14 @@ from proxy.s3.xml import Element, parse_xml, render_xml
 from proxy.sealing import dropped_fields
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
+from proxy.server.envelope.spilling import Spills
 from proxy.server.envelope.upload_keys import VALUE, Upload, UploadKeys
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
 from proxy.server.relay import relay_edited
 from proxy.server.sending import prepare_document
 from proxy.server.store import Store, read_answer
-from proxy.server.uploads import Uploads
+from proxy.server.uploads import Spilled, Uploads
 from proxy.server.upstream import UpstreamAnswer
 
 PAGE = 1000
@@ -50,6 +51,7 @@ class PartList:
         self._answers = answers
         self._uploads = uploads
         self._keys = upload_keys
+        self._spills = Spills(store, uploads, upload_keys)
 
     async def stored(
         self, exchange: Exchange, authorized: AuthorizedRequest
@@ -97,8 +99,14 @@ class PartList:
         if root is None:
             return await self._answers.reply(exchange, authorized, answer)
         spills = await self._uploads.spills(upload.place.bucket, upload.place.key, upload.id)
-        visible = _visible(upload, parts, {number: StoredPart(number, s.etag, s.size, s.modified)
-                                           for number, s in spills.items()})  # fmt: skip
+        large = {number: part for number, part in parts.items() if not _is_trailer(upload, part, spills.get(number))}
+        later = await self._spills.later(upload, {n: part.etag for n, part in large.items() if n in spills})
+        small = {
+            number: StoredPart(number, spill.etag, spill.size, spill.modified)
+            for number, spill in spills.items()
+            if number not in large or number in later
+        }
+        visible = [part for _, part in sorted({**large, **small}.items())]
         document = _page(root, visible, _bound(request.parameters.get("part-number-marker"), "part-number-marker", 0),
                          _bound(request.parameters.get("max-parts"), "max-parts", PAGE))  # fmt: skip
         return await relay_edited(exchange, answer, lambda _: document, b"")
@@ -112,25 +120,16 @@ class PartList:
         return self._store.forwarder.prepare(authorized, framing, lambda signer: b"", exchange.time)
 
 
-def _visible(upload: Upload, parts: dict[int, StoredPart], spills: dict[int, StoredPart]) -> list[StoredPart]:
-    shown = dict(parts)
-    number = upload.trailer
-    if number in shown and _is_trailer(shown[number], spills.get(number)):
-        del shown[number]
-    for number, spill in spills.items():
-        large = shown.get(number)
-        if large is None or large.modified <= spill.modified:
-            shown[number] = spill
-    return [shown[number] for number in sorted(shown)]
+def _is_trailer(upload: Upload, part: StoredPart, spill: Spilled | None) -> bool:
+    """Tell whether what the store has under a number is the trailer of an attempt to complete, not a client's part.
 
-
-def _is_trailer(part: StoredPart, spill: StoredPart | None) -> bool:
-    """Tell whether what is stored under the number of a trailer is still that of an attempt to complete.
-
-    A client may have sent a part under this number since then. One that the store has is too large for a trailer.
+    Parts of clients that are as small as a trailer wait elsewhere; together with a small part it may be as large
+    as one that does not, and then the number has been noted.
     """
+    if part.size < MIN_PART:
+        return True
     bound = trailer_bound(part.number) + LOCATOR
-    return part.size <= bound or (spill is not None and 0 <= part.size - spill.size <= bound)
+    return part.number in upload.trailers and spill is not None and 0 <= part.size - spill.size <= bound
 
 
 def _page(root: Element, parts: list[StoredPart], marker: int, limit: int) -> bytes:

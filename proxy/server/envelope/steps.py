@@ -6,8 +6,8 @@ Tests end the process here, at each step in turn, and look at what is left.
 from __future__ import annotations
 
 STEPS = (
-    "created", "context-written", "part-sent", "part-spilled", "trailer-noted", "trailer-sent", "completed",
-    "aborted", "copy-created", "copy-marked", "copy-part-sent", "copy-sent", "copy-completed",
+    "created", "context-written", "part-sent", "part-placed", "part-spilled", "trailer-noted", "trailer-sent",
+    "completed", "aborted", "copy-created", "copy-marked", "copy-part-sent", "copy-sent", "copy-completed",
 )  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from proxy.access.upload_context import UploadContext
 from proxy.envelope.capsule import Capsule, ObjectKeys
@@ -23,6 +25,9 @@ from proxy.server.uploads import Uploads
 
 VALUE, KEYS, TAIL, TRAILER = "value", "keys", "tail", "trailer"
 MAX_REMEMBERED = 1024
+MAX_NOTED = 100
+"""Numbers of trailers in a context: each but the last is that of an attempt that failed with another list of parts."""
+_NUMBERS = re.compile(r"([1-9][0-9]{0,4}(,[1-9][0-9]{0,4})*)?")
 _NEEDS_NO_KEY = frozenset({"CompleteMultipartUpload", "ListParts"})
 
 
@@ -37,10 +42,18 @@ class Upload:
     keys: ObjectKeys = field(repr=False)
 
     @property
-    def trailer(self) -> int | None:
-        """The part number that the trailer of an attempt to complete took."""
-        text = self.context.envelope.get(TRAILER)
-        return None if text is None else int(text)
+    def trailers(self) -> Sequence[int]:
+        """The part numbers that trailers of attempts to complete took, the latest last."""
+        text = self.context.envelope.get(TRAILER, "")
+        if not _NUMBERS.fullmatch(text):
+            raise IntegrityError("upload-context", "the upload context notes trailers under what are no part numbers")
+        return [int(number) for number in text.split(",") if number]
+
+    def noting_trailer(self, number: int) -> UploadContext:
+        """Return the context that says so of one more number; only so many are kept."""
+        others = [each for each in self.trailers if each != number]
+        noted = ",".join(map(str, [*others[1 - MAX_NOTED :], number]))
+        return replace(self.context, envelope=MappingProxyType({**self.context.envelope, TRAILER: noted}))
 
 
 class UploadKeys:
@@ -115,6 +128,14 @@ class UploadKeys:
             tail = self._open(context.envelope.get(TAIL, ""), place, KEY_SIZE) if writes_trailer else b""
             return ObjectKeys(b"", tail, b"")
         return await self._capsules.open(exchange, place, capsule, request.headers, OF_UPLOAD)
+
+    def seal_state(self, plaintext: bytes, name: str) -> bytes:
+        """Seal what an upload keeps on the store and no key of its object protects."""
+        return self._seal().seal(plaintext, name)
+
+    def open_state(self, sealed: bytes, name: str) -> bytes:
+        """Open what `seal_state` made for the same name; raises `IntegrityError` state."""
+        return self._seal().open(sealed, name)
 
     def _open(self, sealed: str, place: Place, size: int) -> bytes:
         packed = self._seal().open(decode_value(sealed), place.arn)

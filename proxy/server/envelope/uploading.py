@@ -37,6 +37,7 @@ from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
 from proxy.server.envelope.keys import Capsules, Fields
 from proxy.server.envelope.reading import part_number
+from proxy.server.envelope.spilling import Spills
 from proxy.server.envelope.steps import reached
 from proxy.server.envelope.upload_keys import Upload, UploadKeys
 from proxy.server.exchange import Exchange
@@ -58,6 +59,7 @@ class Uploader:
         self._answers = answers
         self._uploads = uploads
         self._keys = upload_keys
+        self._spills = Spills(store, uploads, upload_keys)
 
     async def create(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Begin an upload, with the capsule of the object that it will be."""
@@ -104,7 +106,7 @@ class Uploader:
             head=head, added={}, allocate=self._capsules.buffers,
         )  # fmt: skip
         if is_spilled(length):
-            return await self._spill(exchange, upload, number, plan)
+            return await self._spill(exchange, authorized, upload, number, plan)
         machine: VerifiedBody | None = None
 
         def make_body(signer: ChunkSigner | None) -> AsyncIterator[Buffer]:
@@ -142,14 +144,14 @@ class Uploader:
             await self._uploads.end(request.bucket or "", request.key or "", request.parameters["uploadId"])
         return sent
 
-    async def _spill(self, exchange: Exchange, upload: Upload, number: int, plan: SealedPlan) -> web.StreamResponse:
+    async def _spill(
+        self, exchange: Exchange, authorized: AuthorizedRequest, upload: Upload, number: int, plan: SealedPlan
+    ) -> web.StreamResponse:
         """Keep a small part beside the upload; it is the last one, or the upload cannot be completed."""
         # What is kept is the segment itself: however the store wants its bodies framed, this goes as it is.
         machine = plan.start_unframed()
         sealed = b"".join([piece async for piece in exchange.body.through(machine)])
-        place = upload.place
-        etag = await self._uploads.keep_spill(place.bucket, place.key, upload.id, number, sealed)
-        reached("part-spilled")
+        etag = await self._spills.keep(exchange, authorized, upload, number, sealed)
         fields = [("ETag", mark_part_etag(etag, plan.key.message_id))]
         return await self._confirm(exchange, upload, plan, machine, fields)
 

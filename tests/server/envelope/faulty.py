@@ -7,7 +7,7 @@ import signal
 import sys
 
 from proxy.__main__ import main
-from proxy.server.envelope import completing, steps, uploading
+from proxy.server.envelope import completing, part_copying, spilling, steps, uploading
 
 
 def reached(step: str) -> None:
@@ -16,6 +16,6 @@ def reached(step: str) -> None:
 
 
 assert os.environ["S3WARDEN_TEST_STEP"] in steps.STEPS
-for module in (completing, uploading):
+for module in (completing, part_copying, spilling, uploading):
     module.reached = reached  # type: ignore[attr-defined]  # a name that it imported
 sys.exit(main())

@@ -31,7 +31,7 @@ def die(call: Any, **arguments: Any) -> None:
 def test_the_upload_goes_on_with_another_proxy(
     sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str, step: str, sizes: list[int]
 ) -> None:
-    if step == "part-spilled" and sizes[-1] == MIN_PART:
+    if step in ("part-placed", "part-spilled") and sizes[-1] == MIN_PART:
         return
     bodies = {number: os.urandom(size) for number, size in enumerate(sizes, 1)}
     upload_id = sealed.client.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
