@@ -105,6 +105,8 @@ class Principals:
     everyone: bool
     names: frozenset[str]
     accounts: frozenset[str]
+    whole: frozenset[str]
+    """Those of `accounts` of which nobody is named alone."""
 
     @property
     def open(self) -> bool:
@@ -126,7 +128,8 @@ class Principals:
         if caller.is_session and not self.everyone:
             # AWS: session, role and account must all be listed, or the session is still denied.
             return self.names.issuperset(caller.names) and not self.accounts.isdisjoint(caller.accounts)
-        return self._listed(caller) is not Grade.NONE
+        # AWS: an account beside a user of it excepts nobody else. It is listed because some services look for it first.
+        return self._listed(caller) is Grade.DIRECT or not self.whole.isdisjoint(caller.accounts)
 
 
 def compile_principals(written: Sequence[tuple[str, str]], *, negated: bool) -> Principals:
@@ -143,7 +146,10 @@ def compile_principals(written: Sequence[tuple[str, str]], *, negated: bool) -> 
             everyone = True
         else:
             _add_aws(value, names, accounts)
-    return Principals(tuple(written), negated, everyone, frozenset(names), frozenset(accounts))
+    named = {match[2] for kind, value in written if kind == "AWS" and (match := _ARN.fullmatch(value)) and match[4]}
+    return Principals(
+        tuple(written), negated, everyone, frozenset(names), frozenset(accounts), frozenset(accounts - named)
+    )
 
 
 def _add_aws(value: str, names: set[str], accounts: set[str]) -> None:

@@ -92,6 +92,16 @@ def test_not_principal_names_everybody_it_does_not_list() -> None:
     assert excepted(SESSION, "*")
 
 
+def test_an_account_beside_one_of_its_users_excepts_nobody_else() -> None:
+    bob, root = f"arn:aws:iam::{A}:user/bob", f"arn:aws:iam::{A}:root"
+    for account in (A, root):
+        assert excepted(Principal(bob), bob, account)
+        assert not excepted(USER, bob, account)
+        assert not excepted(USER, f"arn:aws:iam::{A}:role/Deploy", account)
+        assert excepted(USER, "arn:aws:iam::999999999999:user/bob", account)
+        assert excepted(Principal(root), bob, account)
+
+
 def test_a_session_is_excepted_only_with_its_role_and_its_account() -> None:
     session, role = f"arn:aws:sts::{A}:assumed-role/Deploy/run-7", f"arn:aws:iam::{A}:role/ci/Deploy"
     assert excepted(SESSION, session, role, A)
