@@ -11,8 +11,10 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from proxy.audit.chain import GENESIS, Head, Place, link, read
 from proxy.audit.event import KeyUse, to_fields
@@ -156,16 +158,51 @@ def read_head(path: Path) -> Head | None:
 
 def journal_files(path: Path) -> list[Path]:
     """Return the files of a journal in their order, those moved away by rotation first."""
-    rotated = sorted(each for each in path.parent.glob(f"{path.name}.*") if each.name[len(path.name) + 1 :].isdigit())
+    rotated = _rotated_files(path)
     return [*rotated, path] if path.exists() else rotated
 
 
 def journal_places(path: Path) -> Iterator[Place]:
-    """Yield every line of a journal; raises OSError."""
-    for file in journal_files(path):
-        with file.open("rb") as stream:
-            for number, raw in enumerate(stream, 1):
-                yield Place(str(file), number, raw.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
+    """Yield every line of a journal as it is now, whoever writes and rotates meanwhile; raises OSError."""
+    with ExitStack() as opened:
+        # While the writers wait: what is read is what one of them left, and the file with the name is the last one.
+        with _waiting_writers(path):
+            rotated = _rotated_files(path)
+            current = opened.enter_context(path.open("rb")) if path.exists() else None
+            size = os.fstat(current.fileno()).st_size if current is not None else 0
+        for file in rotated:
+            with file.open("rb") as stream:
+                yield from _lines(file, stream, os.fstat(stream.fileno()).st_size)
+        if current is not None:
+            yield from _lines(path, current, size)
+
+
+def _rotated_files(path: Path) -> list[Path]:
+    return sorted(each for each in path.parent.glob(f"{path.name}.*") if each.name[len(path.name) + 1 :].isdigit())
+
+
+@contextmanager
+def _waiting_writers(path: Path) -> Iterator[None]:
+    """Keep writers waiting, as far as there can be any: without a head file nobody has the journal open."""
+    try:
+        lock = os.open(head_path(path), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lines(path: Path, stream: BinaryIO, size: int) -> Iterator[Place]:
+    """Yield the lines of the first `size` bytes of a file."""
+    number = 0
+    while size > 0 and (raw := stream.readline(size)):
+        size -= len(raw)
+        number += 1
+        yield Place(str(path), number, raw.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
 
 
 def _read_mark(file: int) -> _Mark | None:
@@ -179,11 +216,13 @@ def _read_mark(file: int) -> _Mark | None:
 def _last_record(path: Path, secrets: Sequence[bytes]) -> Head:
     """Return the last record of a journal whose head file is gone: as good as the files themselves."""
     head = Head()
-    for place in journal_places(path):
-        record = read(place.line, secrets)
-        seq = None if record is None else record.get("seq")
-        if isinstance(seq, int):
-            head = Head(seq, _own_hash(place.line.encode()))
+    for file in journal_files(path):  # whoever asks holds the lock
+        with file.open("rb") as stream:
+            for place in _lines(file, stream, os.fstat(stream.fileno()).st_size):
+                record = read(place.line, secrets)
+                seq = None if record is None else record.get("seq")
+                if isinstance(seq, int):
+                    head = Head(seq, _own_hash(place.line.encode("utf-8", "surrogateescape")))
     return head
 
 

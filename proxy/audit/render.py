@@ -114,12 +114,6 @@ def native(record: Record) -> dict[str, object]:
 RENDERINGS: Mapping[str, Rendering] = MappingProxyType({"native": native, "cloudtrail": cloudtrail, "ocsf": ocsf})
 
 
-def _key_parts(key: str) -> tuple[str | None, str | None, bool]:
-    """Return region and account of a key, and whether it has an ARN: keys of clients have no more than a name."""
-    parts = key.split(":", 5)
-    return (parts[3], parts[4], True) if len(parts) == 6 else (None, None, False)
-
-
 def _whereabouts(key: str) -> tuple[str, str]:
     """Return region and account of a key; empty for one that is not known by an ARN."""
     parts = key.split(":", 5)

@@ -147,3 +147,21 @@ def test_a_disk_that_is_full_is_an_error_and_the_chain_goes_on_later(
 def test_a_journal_that_is_not_there_has_no_head(path: Path) -> None:
     assert read_head(path) is None
     assert journal_files(path) == []
+
+
+def test_what_is_read_while_others_write_and_rotate_is_whole(path: Path) -> None:
+    writers = [writer(path, 400, name, rotate=3000) for name in ("one", "two")]
+    while not path.exists():
+        time.sleep(0.01)
+    seen = [0]
+    while any(each.poll() is None for each in writers):
+        noted = read_head(path)
+        verified = verify(journal_places(path), (), noted)
+        assert verified.broken == ()
+        seen.append(verified.records)
+    for each in writers:
+        each.communicate()
+    check(path, 800)
+    assert len(journal_files(path)) > 50
+    assert len(set(seen)) > 3, "it was read in the middle"
+    assert seen == sorted(seen)
