@@ -81,6 +81,11 @@ class ClientBody:
         stream = self._http.content
         if stream.at_eof():
             return b""
+        if stream.is_eof() and stream.exception() is None:
+            # All of it is here already: nobody is waited for.
+            data = stream.read_nowait()
+            self.received += len(data)
+            return data
         self._since = started = monotonic()
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(self._idle_seconds, self._look)
