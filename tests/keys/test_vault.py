@@ -72,16 +72,43 @@ async def test_a_token_that_may_not_use_the_key_is_access_denied(transit: Transi
         await vault.wrap(DATA_KEY, CONTEXT)
     assert "permission denied" in caught.value.detail
     assert caught.value.message == "Access Denied"
-    assert "not valid any more" in str(await vault.check())
+    assert "is not valid" in str(await vault.check())
 
 
-async def test_a_check_finds_a_good_token_good(transit: Transit) -> None:
-    assert await key(transit).check() is None
+@pytest.mark.parametrize(("key_name", "right"), [("hr", None), ("gone", "may neither encrypt nor decrypt with it")])
+async def test_a_check_says_whether_the_token_may_use_the_key(
+    transit: Transit, key_name: str, right: str | None
+) -> None:
+    found = await key(transit, key_name=key_name).check()
+    assert found is None if right is None else right in str(found)
 
 
-async def test_an_engine_that_is_not_there_is_not_found(transit: Transit) -> None:
-    with pytest.raises(S3Error, match=r"KMS\.NotFoundException"):
-        await key(transit, mount="elsewhere").wrap(DATA_KEY, CONTEXT)
+@pytest.mark.parametrize("body", [{"data": {}}, {"data": {"transit/encrypt/hr": "update"}}])
+async def test_a_check_that_is_answered_with_garbage_finds_the_key_useless(transit: Transit, body: object) -> None:
+    transit.body = body
+    assert "may neither encrypt nor decrypt" in str(await key(transit).check())
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, {"errors": [1]}), (400, {"errors": 5}), (403, ["x"]), (404, "x")])
+async def test_a_refusal_that_no_server_would_word_so_fails_closed(transit: Transit, status: int, body: object) -> None:
+    transit.status, transit.body = status, body
+    with pytest.raises((S3Error, KeyUnavailableError)):
+        await key(transit).wrap(DATA_KEY, CONTEXT)
+
+
+async def test_what_a_server_says_stays_short_and_on_one_line(transit: Transit) -> None:
+    transit.status, transit.body = 403, {"errors": ["no\n\tway " + "x" * 10_000]}
+    with pytest.raises(S3Error, match="AccessDenied") as caught:
+        await key(transit).wrap(DATA_KEY, CONTEXT)
+    assert "no way" in caught.value.detail
+    assert len(caught.value.detail) < 400
+
+
+async def test_a_rotation_that_is_redirected_is_none(transit: Transit) -> None:
+    transit.redirect = transit.address
+    with pytest.raises(KeyUnavailableError):
+        await key(transit).renew("")
+    assert len(transit.keys["hr"]) == 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])

@@ -1,12 +1,12 @@
-"""A stand-in for the transit engine of Vault: encrypt, decrypt and rotate, as its API documentation describes them.
+"""A stand-in for the transit engine of Vault, for what a real server cannot be made to show: garbage, say, or outages.
 
-No package of a registry ships the server itself, so this is what the tests talk to.
-Source: https://developer.hashicorp.com/vault/api-docs/secret/transit
+What it answers of itself is what the real one in `openbao.py` answers; `test_openbao.py` compares the two.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import os
 import threading
@@ -17,6 +17,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 TOKEN = "hvs.transit-token"
+DENIED = "1 error occurred:\n\t* permission denied\n\n"
+"""What the real server says to a token that is good, and may not do this."""
 
 
 @dataclass
@@ -70,16 +72,15 @@ class Transit:
             return self.status or 200, self.body or {"errors": ["as told"]}
         if token != TOKEN:
             return 403, {"errors": ["permission denied"]}
-        if path == "/v1/auth/token/lookup-self":
-            return 200, {"data": {"ttl": 3600}}
+        if path == "/v1/sys/capabilities-self":
+            known = {f"transit/{verb}/{name}" for verb in ("encrypt", "decrypt") for name in self.keys}
+            return 200, {"data": {each: ["update"] if each in known else ["deny"] for each in asked["paths"]}}
         if path.startswith("/v1/transit/keys/") and path.endswith("/rotate"):
             self.keys[path.split("/")[4]].append(os.urandom(32))
             return 200, {"data": {}}
         _, _, mount, verb, name = path.split("/")
-        if mount != "transit":
-            return 404, {"errors": [f"no handler for route {path}"]}
-        if name not in self.keys:
-            return 400, {"errors": ["encryption key not found"]}
+        if mount != "transit" or name not in self.keys:
+            return 403, {"errors": [DENIED]}
         aad = base64.b64decode(asked["associated_data"])
         if verb == "encrypt":
             versions = self.keys[name]
@@ -87,9 +88,16 @@ class Transit:
             sealed = nonce + AESGCM(versions[-1]).encrypt(nonce, base64.b64decode(asked["plaintext"]), aad)
             return 200, {"data": {"ciphertext": f"vault:v{len(versions)}:{base64.b64encode(sealed).decode()}"}}
         _, version, text = asked["ciphertext"].split(":")
-        sealed = base64.b64decode(text)
+        if int(version[1:]) > len(self.keys[name]):
+            return 400, {"errors": ["invalid ciphertext: version is too new"]}
+        try:
+            sealed = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            return 400, {"errors": ["invalid ciphertext: could not decode base64"]}
+        if len(sealed) < 12:
+            return 400, {"errors": ["invalid ciphertext length"]}
         try:
             plaintext = AESGCM(self.keys[name][int(version[1:]) - 1]).decrypt(sealed[:12], sealed[12:], aad)
-        except (InvalidTag, IndexError):
+        except InvalidTag:
             return 400, {"errors": ["cipher: message authentication failed"]}
         return 200, {"data": {"plaintext": base64.b64encode(plaintext).decode()}}
