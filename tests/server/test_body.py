@@ -8,7 +8,7 @@ from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from proxy.errors import S3Error
 from proxy.server.body import DOCUMENTS_BYTES, ClientBody, Documents
@@ -23,6 +23,9 @@ class Stream:
 
     def at_eof(self) -> bool:
         return not self.pieces
+
+    def is_eof(self) -> bool:
+        return False
 
     async def readany(self) -> bytes:
         piece = self.pieces.pop(0)
@@ -65,6 +68,33 @@ class Upper:
         if self.problem is not None:
             raise self.problem
         return [b"!"]
+
+
+async def test_a_body_that_is_here_already_is_read_without_waiting_or_a_timer() -> None:
+    http = Http()
+    stream = StreamReader(Mock(), 1 << 16, loop=asyncio.get_running_loop())
+    stream.feed_data(b"hello ")
+    stream.feed_data(b"world")
+    stream.feed_eof()
+    http.content = cast("Stream", stream)
+    body = http.body()
+    reading = body.read()
+    with pytest.raises(StopIteration) as read:
+        reading.send(None)
+    assert (read.value.value, await body.read(), body.received) == (b"hello world", b"", 11)
+    assert body._watch is None
+
+
+async def test_a_body_that_is_here_and_broken_is_incomplete() -> None:
+    http = Http()
+    stream = StreamReader(Mock(), 1 << 16, loop=asyncio.get_running_loop())
+    stream.feed_data(b"hello ")
+    stream.feed_eof()
+    stream.set_exception(ValueError("framing"))
+    http.content = cast("Stream", stream)
+    with pytest.raises(S3Error) as error:
+        await http.body().read()
+    assert error.value.code == "IncompleteBody"
 
 
 async def test_a_body_is_counted_while_it_is_read() -> None:
