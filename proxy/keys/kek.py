@@ -139,6 +139,19 @@ class Kek:
     used: int = 0
 
 
+class _GoneError(IntegrityError):
+    """There is no document of a KEK any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    """What is left of a writing KEK that nobody used for a while: which one to open again, and what it took."""
+
+    id: str
+    created: float
+    used: int
+
+
 def kek_location(state: State, bucket: str, kek_id: str) -> tuple[str, str]:
     """Return bucket and key of a KEK's document."""
     return state.bucket or bucket, f"{state.prefix}kek/{kek_id}"
@@ -228,6 +241,7 @@ class BucketKeks:
         self._entropy = entropy
         self._clock = clock
         self._writing: dict[tuple[str, str, str | None], Kek] = {}
+        self._resting: dict[tuple[str, str, str | None], _Resting] = {}
         self._known: OrderedDict[tuple[str, str], Kek] = OrderedDict()
         self._locks: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
 
@@ -267,6 +281,7 @@ class BucketKeks:
     def forget(self) -> None:
         """Drop every KEK from memory; the next use asks the key services again."""
         self._writing.clear()
+        self._resting.clear()
         self._known.clear()
 
     async def _current(self, bucket: str, master: MasterKey, settings: KekSettings, witness: Witness) -> Kek:
@@ -274,17 +289,23 @@ class BucketKeks:
         kek = self._writing.get(place)
         if kek is None or not self._serves(kek, settings) or self._is_stale(kek, settings):
             async with self._lock(place):
-                kek = self._writing.get(place)
-                if kek is None or not self._serves(kek, settings):
+                kek, resting = self._writing.get(place), self._resting.get(place)
+                last = kek or resting
+                if last is None or not self._serves(last, settings):
                     kek = await self._make(bucket, master, settings, witness)
-                elif master.service.can_unwrap and self._is_stale(kek, settings):
+                elif kek is None or (master.service.can_unwrap and self._is_stale(kek, settings)):
                     # Opened again, so that a key that was revoked at its service stops writing as it stops reading.
-                    kek = await self._fetch(bucket, kek.id, settings, witness, kek.used)
+                    try:
+                        kek = await self._fetch(bucket, last.id, settings, witness, last.used)
+                    except _GoneError:
+                        # With its document went what it wrapped. New objects must not go the same way, nor wait.
+                        kek = await self._make(bucket, master, settings, witness)
                 self._writing[place] = kek
+                self._resting.pop(place, None)
         await self._in_force(master, "kms:GenerateDataKey", bucket, kek.id, witness)
         return kek
 
-    def _serves(self, kek: Kek, settings: KekSettings) -> bool:
+    def _serves(self, kek: Kek | _Resting, settings: KekSettings) -> bool:
         """Tell whether a KEK may take another object."""
         return kek.used < settings.max_objects and self._clock.now() - kek.created < settings.max_age_hours * 3600
 
@@ -346,7 +367,7 @@ class BucketKeks:
     async def _document(self, bucket: str, id: str) -> KekDocument:
         raw = await self._store.get(*kek_location(self._state(), bucket, id))
         if raw is None:
-            raise IntegrityError("kek", f"the bucket key `{id}` is gone")
+            raise _GoneError("kek", f"the bucket key `{id}` is gone")
         document = parse_kek(raw)
         if document.id != id:
             raise IntegrityError("kek", "another bucket key stands in its place")
@@ -356,13 +377,20 @@ class BucketKeks:
         return _WipedKeyring((_EDK_PREFIX + id.encode()).decode(), secret, self._entropy)
 
     def _remember(self, bucket: str, kek: Kek) -> Kek:
-        now = self._clock.now()
-        for place in [place for place, each in self._known.items() if each.expires <= now]:
-            del self._known[place]
+        self._drop_expired(self._clock.now())
         self._known[bucket, kek.id] = kek
         if len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
         return kek
+
+    def _drop_expired(self, now: float) -> None:
+        for place in [place for place, each in self._known.items() if each.expires <= now]:
+            del self._known[place]
+        for writing, each in list(self._writing.items()):
+            # What a public key alone wrote cannot be opened again: it writes until it has served.
+            if each.expires <= now and each.key.service.can_unwrap:
+                self._resting[writing] = _Resting(each.id, each.created, each.used)
+                del self._writing[writing]
 
     def _lock(self, place: object) -> asyncio.Lock:
         return self._locks.setdefault(place, asyncio.Lock())

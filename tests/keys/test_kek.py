@@ -151,6 +151,52 @@ async def test_keys_that_nobody_asks_for_any_more_are_dropped_from_memory() -> N
     assert [bucket for bucket, _ in reader.keks._known] == ["c"]
 
 
+async def test_one_that_wrote_and_rests_is_dropped_too_and_opened_again_when_it_is_to_write() -> None:
+    documents, settings = Documents(), replace(SETTINGS, max_objects=2)
+    proxy = Proxy(documents, aes("hr", 1))
+    first = await proxy.wrap(settings)
+    secret = proxy.keks._writing["bucket", "hr", None].keyring._secret  # type: ignore[attr-defined]  # the wiped one
+    proxy.clock.seconds += 60
+    await proxy.wrap(settings, bucket="other")
+    assert [bucket for bucket, *_ in proxy.keks._writing] == ["other"]
+    assert not any(secret)
+    assert kek_id(await proxy.wrap(settings)) == kek_id(first), "no document more than there has to be"
+    assert kek_id(await proxy.wrap(settings)) != kek_id(first), "what it took before it rested counts"
+    assert await proxy.unwrap(first) == DATA_KEY
+
+
+@pytest.mark.parametrize("rests", [False, True])
+async def test_one_whose_document_is_gone_takes_nothing_more(rests: bool) -> None:
+    """A bucket that was deleted and made again, say: what is written then must not hang on a key that is nowhere."""
+    documents = Documents()
+    proxy = Proxy(documents, aes("hr", 1))
+    first = await proxy.wrap()
+    proxy.clock.seconds += 60
+    if rests:
+        await proxy.wrap(bucket="other")
+    documents.objects.clear()
+    second = await proxy.wrap()
+    assert kek_id(second) != kek_id(first)
+    assert await Proxy(documents, aes("hr", 1)).unwrap(second) == DATA_KEY
+
+
+@pytest.mark.parametrize("rests", [False, True])
+async def test_one_whose_document_does_not_open_stops_writing_until_it_does(rests: bool) -> None:
+    documents = Documents()
+    proxy = Proxy(documents, aes("hr", 1))
+    first = await proxy.wrap()
+    proxy.clock.seconds += 60
+    if rests:
+        await proxy.wrap(bucket="other")
+    kept = dict(documents.objects)
+    documents.objects.update({place: raw[:-1] + bytes([raw[-1] ^ 1]) for place, raw in kept.items()})
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            await proxy.wrap()
+    documents.objects = kept
+    assert kek_id(await proxy.wrap()) == kek_id(first)
+
+
 async def test_a_secret_is_overwritten_when_its_bucket_key_is_dropped_and_not_before() -> None:
     proxy = Proxy(Documents(), aes("hr", 1))
     edk = await proxy.wrap()
