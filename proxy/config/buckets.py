@@ -39,6 +39,8 @@ class BucketEncryption:
     """Name of the default key."""
     kek: KekSettings = KekSettings()
     read_plaintext: bool = False
+    pass_ciphertext: bool = False
+    """In mode `forward`: objects that the proxy encrypted pass as they are stored, instead of being refused."""
     list_sizes: Literal["formula", "head"] = "formula"
     bind_as: str | None = None
     """The bucket's name that objects are bound to, for replicas."""

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
+from proxy.envelope.metadata import ENVELOPE_HEADER
 from proxy.errors import S3Error
 from proxy.s3.checksum_elements import is_checksum_field
 from proxy.s3.forwarding import client_headers
 from proxy.s3.xml import DECLARATION, Element, error_xml, parse_xml, render_xml
+from proxy.server.envelope.undeclared import refuse_ciphertext
 from proxy.server.exchange import Exchange
 from proxy.server.store import read_answer
 from proxy.server.upstream import UpstreamAnswer, UpstreamError
@@ -74,9 +76,11 @@ async def reply_document(
 
 
 async def relay(exchange: Exchange, answer: UpstreamAnswer) -> web.StreamResponse:
-    """Pass an answer on as it comes."""
+    """Pass an answer on as it comes; raises `IntegrityError` undeclared for ciphertext of the proxy's own."""
     exchange.answered(answer.status, answer.headers)
     try:
+        if ENVELOPE_HEADER in answer.headers:
+            refuse_ciphertext(exchange)
         if answer.status >= 300 and answer.status != 304:
             return await _relay_problem(exchange, answer)
         begin(exchange, answer.status, answer_fields(exchange, answer), _length(answer))

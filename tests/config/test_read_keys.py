@@ -179,7 +179,7 @@ buckets:
   "*": {{encryption: {{mode: envelope, key: a, kek: {{use: always, recovery: offline}}}}}}
   "hr-*": {{encryption: {{key: b, sse_c: true, kek: {{max_age_hours: 1}}}}}}
   hr-copy: {{encryption: {{bind_as: hr-data, list_sizes: head, read_plaintext: true}}}}
-  plain: {{encryption: {{mode: forward}}}}
+  plain: {{encryption: {{mode: forward, pass_ciphertext: true}}}}
 state_secret: ["${{env:STATE}}"]
 """,
     )
@@ -188,7 +188,8 @@ state_secret: ["${{env:STATE}}"]
     assert (found.read_plaintext, found.sse_c, found.sse_c_over_http) == (True, True, False)
     assert (found.kek.use, found.kek.recovery, found.kek.max_age_hours) == ("always", "offline", 1)
     assert config.bucket("other").encryption.key == "a"
-    assert config.bucket("plain").encryption.mode == "forward"
+    plain = config.bucket("plain").encryption
+    assert (plain.mode, plain.pass_ciphertext, found.pass_ciphertext) == ("forward", True, False)
     assert config.state_secret[0].reveal() == "s" * 32
 
 

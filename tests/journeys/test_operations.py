@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.s3.operations import OPERATIONS
+from proxy.server.envelope.store_side import WORKS
 from tests.conftest import ACCOUNT, Store
 from tests.journeys.front import Front
 from tests.journeys.signing import Key, form_fields_v4, multipart, sign_v4
@@ -278,6 +279,10 @@ def test_with_its_actions_and_no_others_a_request_reaches_the_store(walk: Walk, 
     if copies_tags(row):
         looked_up, *seen = seen
         assert (looked_up.method, looked_up.target.partition("?")[2][:7]) == ("GET", "tagging")
+    if row.operation in WORKS:
+        # The store works on an object by itself: first it is asked what kind of object that is.
+        looked_at, *seen = seen
+        assert looked_at.method == "HEAD"
     assert asked == {*row.actions, *row.source_actions}
     source = [f"arn:aws:s3:::{row.bucket}/{SOURCE}"] if row.source_actions else []
     assert decision["resources"] == [row.resource, *source]

@@ -16,6 +16,11 @@ _ERRORS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "key": ("KMS.NotFoundException", "The object is encrypted with a key that is not configured here."),
         "s3ec": ("InvalidRequest", "The object cannot be decrypted as an object of the S3 Encryption Client."),
+        "undeclared": (
+            "AccessDenied",
+            "The object is encrypted by the proxy, and its bucket is not declared so: the operator of the proxy has to "
+            "set the bucket's encryption to mode envelope.",
+        ),
         "unmarked": ("AccessDenied", "The object is not encrypted, as its bucket demands."),
     }
 )

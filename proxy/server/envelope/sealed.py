@@ -36,7 +36,9 @@ from proxy.server.envelope.part_copying import PartCopier
 from proxy.server.envelope.part_list import PartList
 from proxy.server.envelope.reading import Reader
 from proxy.server.envelope.sources import Damaged, Sources
+from proxy.server.envelope.store_side import StoreSide
 from proxy.server.envelope.streamed_parts import StreamedParts
+from proxy.server.envelope.undeclared import refuse_marks
 from proxy.server.envelope.updating import Updater
 from proxy.server.envelope.upload_keys import VALUE, UploadKeys
 from proxy.server.envelope.uploading import Uploader
@@ -107,6 +109,7 @@ class SealedBuckets:
         reader, writer = Reader(store, capsules, answers, manifests), Writer(store, capsules, answers)
         self._store = store
         self._answers = answers
+        self._store_side = StoreSide(store, answers)
         lister = Lister(store, reader, answers)
         upload_keys = UploadKeys(uploads, capsules, seal)
         uploader = Uploader(store, capsules, answers, uploads, upload_keys)
@@ -151,7 +154,9 @@ class SealedBuckets:
         upload = exchange.upload
         admit_customer_keys(exchange, request, sealed_upload=upload is not None and VALUE in upload.envelope)
         if not self.concerns(exchange, request):
-            return self._keeps_own(exchange, request)
+            refuse_marks(exchange, request)
+            own = self._keeps_own(exchange, request)
+            return self._store_side.send if own is None and self._store_side.concerns(exchange, request) else own
         operation = request.operation
         continues = operation.name in CONTINUES and is_sealed(exchange.rules, request.bucket or "")
         if continues and (exchange.upload is None or VALUE not in exchange.upload.envelope):

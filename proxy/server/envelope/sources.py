@@ -25,6 +25,7 @@ from proxy.server.envelope.foreign_sources import ForeignSources
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.passage import opened
+from proxy.server.envelope.undeclared import undeclared
 from proxy.server.envelope.unmet import UNMET, Unmet
 from proxy.server.exchange import Exchange
 from proxy.server.store import Store, read_answer
@@ -108,6 +109,9 @@ class Sources:
                 if plaintext is not None:
                     shown = without_client_fields(answer.headers)
                     return Source(place, version, found, shown, None, len(plaintext), query, held=plaintext)
+            if found.value is not None:
+                # Whoever passes ciphertext keeps its mark; read as a source it would lose it.
+                raise undeclared(source.bucket)
             return Source(place, version, found, answer.headers, None, found.size, query, store_key)
         envelope = parse_envelope(found.value)
         if envelope.kind is Kind.SINGLE:
@@ -205,7 +209,7 @@ class Sources:
             exchange, authorized, source.place, source.version, source.found.etag, extent, key=source.store_key
         )
         here = conceal(answer)
-        if answer.status in (404, 412):
+        if answer.status in (404, 412) or (answer.status < 300 and here.etag != source.found.etag):
             answer.close()
             raise S3Error("PreconditionFailed", detail="the source was replaced while it was copied")
         skip = start - here.start
