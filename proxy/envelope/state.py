@@ -1,16 +1,20 @@
-"""The seal on what an unfinished upload keeps beside itself on the backend: keys that no proxy could get otherwise.
+"""What ties an unfinished upload to what it keeps beside itself on the backend.
 
-No proxy remembers an upload; any of a fleet that has the secret opens what another one sealed.
+Keys that no proxy could get otherwise are sealed. The whole document carries a tag under the object's own keys, so
+that it is refused beside any other upload, even one to the same object. No proxy remembers an upload; any of a
+fleet that has the secret opens what another one sealed.
 """
 
 from __future__ import annotations
 
 import hmac
+import struct
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from proxy.envelope.capsule import ObjectKeys
 from proxy.envelope.entropy import Entropy
 from proxy.envelope.keyring import NONCE_SIZE, TAG_SIZE
 from proxy.errors import IntegrityError
@@ -19,6 +23,23 @@ MIN_SECRET = 32
 """Bytes a state secret must have at least."""
 
 _SALT = b"s3w/1 state"
+_TAG_USE = b"s3w/1 upload"
+
+
+def upload_tag(keys: ObjectKeys, name: str, document: bytes) -> bytes:
+    """Return the tag of what the upload called `name` keeps: 32 bytes, HMAC-SHA256.
+
+    Under a key of its own, from the one of the object's keys that every completion has.
+    """
+    key = hmac.digest(keys.trailer, _TAG_USE, "sha256")
+    raw = name.encode("utf-8", "surrogateescape")
+    return hmac.digest(key, struct.pack(">I", len(raw)) + raw + document, "sha256")
+
+
+def check_upload_tag(tag: bytes, keys: ObjectKeys, name: str, document: bytes) -> None:
+    """Raise `IntegrityError` upload-context unless `tag` is that of this upload and document."""
+    if not hmac.compare_digest(tag, upload_tag(keys, name, document)):
+        raise IntegrityError("upload-context", "the upload context was changed or is that of another upload")
 
 
 class StateSeal:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from proxy.access.questions import Question
 from proxy.access.upload_context import INHERITED, UploadContext, parse_upload_context
@@ -35,7 +34,6 @@ ENDS = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload"})
 # What a small part says of itself, in the metadata of the object that holds it.
 _FOLLOWS, _DIGEST = "x-amz-meta-s3w-follows", "x-amz-meta-s3w-digest"
 _NOTHING_BEFORE = "none"
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _log = logging.getLogger("s3warden.uploads")
 
@@ -72,16 +70,21 @@ class Uploads:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def begin(
-        self, bucket: str, key: str, upload_id: str, question: Question, envelope: Mapping[str, str] = _NOTHING
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        question: Question,
+        envelope: Callable[[UploadContext], UploadContext] = lambda context: context,
     ) -> None:
         """Keep what the creation said; the upload is given up when that cannot be kept.
 
-        `envelope` is what the upload's encryption needs later.
+        `envelope` adds what the upload's encryption needs later.
 
         Raises `S3Error` ServiceUnavailable: parts without a context would be judged as unencrypted.
         """
         conditions = {name: value for name in INHERITED if isinstance(value := question.context.get(name), str)}
-        context = UploadContext(conditions, envelope)
+        context = envelope(UploadContext(conditions))
         place, name = self._place(bucket, key, upload_id)
         try:
             await self._store.put(place, name, context.serialise())
@@ -191,6 +194,10 @@ class Uploads:
     def name(self, bucket: str, key: str, upload_id: str) -> str:
         """Return the name of an upload's context."""
         return self._place(bucket, key, upload_id)[1]
+
+    def forget(self, bucket: str, key: str, upload_id: str) -> None:
+        """Ask the store again for a context that turned out to be wrong."""
+        self._known.pop(self.name(bucket, key, upload_id), None)
 
     def _remember(self, name: str, context: UploadContext | None) -> None:
         self._known[name] = context

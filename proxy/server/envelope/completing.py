@@ -128,7 +128,7 @@ class Completer:
         """Note which number the trailer takes, so that a listing after a failure does not show it."""
         if number in upload.trailers:
             return
-        context = upload.noting_trailer(number)
+        context = self._keys.noting_trailer(upload, number)
         await self._uploads.amend(upload.place.bucket, upload.place.key, upload.id, context)
 
     async def _send_part(

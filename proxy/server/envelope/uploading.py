@@ -8,6 +8,7 @@ beside the upload's context until the end.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from aiohttp import web
 
@@ -83,9 +84,9 @@ class Uploader:
             if not upload_id:
                 raise S3Error("InternalError", detail="the upstream created an upload without an id")
             reached("created")
-            entries = self._keys.entries(value, keys, place, wish)
             question = authorized.verdict.answers[0].question
-            await self._uploads.begin(place.bucket, place.key, upload_id, question, entries)
+            sealed = partial(self._keys.context, value=value, keys=keys, place=place, upload_id=upload_id, wish=wish)
+            await self._uploads.begin(place.bucket, place.key, upload_id, question, sealed)
             reached("context-written")
             add_fields(answer, wish.answer)
             return await relay_edited(exchange, answer, lambda read: read, document)
