@@ -22,6 +22,7 @@ from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.etags import quote_etag
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.keys import Capsules, Place
+from proxy.server.envelope.passage import REPLACED, replaced
 from proxy.server.exchange import Exchange
 from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamAnswer
@@ -131,10 +132,15 @@ class Manifests:
     async def stored(
         self, exchange: Exchange, authorized: AuthorizedRequest, place: Place, version: str, found: Found, extent: str
     ) -> bytes:
-        """Return a small range of stored bytes; raises `IntegrityError` when it is not the one asked for."""
+        """Return a small range of stored bytes; raises `IntegrityError` when it is not the one asked for.
+
+        Raises `S3Error` when the object is another one by now.
+        """
         answer = await self.ranged(exchange, authorized, place, version, found.etag, extent)
         try:
             here = conceal(answer)
+            if answer.status in REPLACED or (answer.status < 300 and here.etag != found.etag):
+                raise replaced()
             if answer.status not in (200, 206) or here.size != found.size:
                 raise IntegrityError("range", f"the backend answered {answer.status} to a range of the object")
             data = await read_answer(answer, here.length)

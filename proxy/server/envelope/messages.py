@@ -89,6 +89,8 @@ class MessageReader:
         try:
             here = conceal(answer)
             skip = span.stored_start - here.start
+            if answer.status < 300 and here.etag != found.etag:
+                raise replaced()
             if (
                 answer.status not in (200, 206)
                 or here.size != found.size
@@ -120,7 +122,10 @@ class MessageReader:
             return known
         answer = await self._ask(asking, None, found.etag)
         try:
-            if answer.status != 200 or conceal(answer).size != found.size:
+            here = conceal(answer)
+            if answer.status == 200 and here.etag != found.etag:
+                raise replaced()
+            if answer.status != 200 or here.size != found.size:
                 raise _replaced(answer.status)
             opener = ForeignOpener(header, data_key)
             start = await read_start(answer, len(header.raw))

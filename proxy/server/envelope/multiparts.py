@@ -137,7 +137,7 @@ class MultipartReader:
             for answer, found in good:
                 if answer.status not in (200, 206):
                     return await self._answers.reply(exchange, asking.authorized, answer)
-                if found.value != known.value:
+                if (found.value, found.etag) != (known.value, known.etag):
                     # A fresh capsule stands round the same bytes: whether its key may be used must be asked anew.
                     self.manifests.forget(asking.place.bucket, asking.place.key, asking.version)
                     return None

@@ -30,6 +30,10 @@ class Opener(Protocol):
         ...
 
 
+REPLACED = frozenset({304, 404, 412, 416})
+"""What a store answers about an object that is not the one it was a moment ago."""
+
+
 def replaced() -> S3Error:
     """Return what is said where an object is not the same any more as when the reading of it began."""
     return S3Error("ServiceUnavailable", detail="the object was replaced while it was read")

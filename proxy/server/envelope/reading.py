@@ -24,7 +24,7 @@ from proxy.server.envelope.fields import stored_fields
 from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.multiparts import Asking, MultipartReader
-from proxy.server.envelope.passage import opened, replaced, send
+from proxy.server.envelope.passage import REPLACED, opened, replaced, send
 from proxy.server.envelope.unmarked import UnmarkedReader
 from proxy.server.envelope.unmet import UNMET, Unmet
 from proxy.server.exchange import Exchange
@@ -32,9 +32,6 @@ from proxy.server.intake import Asked
 from proxy.server.relay import answer_fields, begin
 from proxy.server.store import Store
 from proxy.server.upstream import UpstreamAnswer
-
-# What a store answers about an object that is not the one it was a moment ago.
-_REPLACED = frozenset({304, 404, 412, 416})
 
 
 class Reader:
@@ -131,11 +128,11 @@ class Reader:
         answer = await self.ask(exchange, authorized, wanted, etag=etag)
         try:
             found = conceal(answer)
-            if answer.status in _REPLACED or (answer.status < 300 and found.value is None):
-                raise replaced()
-            if answer.status >= 300:
+            if answer.status >= 300 and answer.status not in REPLACED:
                 return await self._answers.reply(exchange, authorized, answer)
-            envelope = parse_envelope(found.value or "")
+            if answer.status >= 300 or found.value is None or found.etag != etag:
+                raise replaced()
+            envelope = parse_envelope(found.value)
             if envelope.kind is not Kind.SINGLE:
                 raise replaced()
             return await self._single(asking, wanted, answer, found, envelope)

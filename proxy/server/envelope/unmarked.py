@@ -7,6 +7,8 @@ bucket says that it holds such objects (`read_plaintext`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from proxy.envelope.context import ARN_NAME
@@ -30,7 +32,7 @@ from proxy.server.envelope.holding import Holding
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
-from proxy.server.envelope.passage import replaced
+from proxy.server.envelope.passage import REPLACED, replaced
 from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.relay import answer_fields, begin, relay
 from proxy.server.store import Store
@@ -70,8 +72,7 @@ class UnmarkedReader:
         """Read the beginning of an object that is not empty."""
         probe = await self._ask(asking, ByteRange(0, MAX_HEADER - 1), found.etag)
         try:
-            if probe.status not in (200, 206) or conceal(probe).etag != found.etag:
-                raise replaced()
+            _same(probe, found)
             return await read_start(probe, MAX_HEADER)
         finally:
             probe.close()
@@ -86,17 +87,14 @@ class UnmarkedReader:
             admit_plain(asking.exchange, asking.place)
             method = asking.authorized.request.head.method
             # Bytes come from what was looked at; HEAD has none, and there are stores that compare a part's own ETag.
-            etag = "" if method == "HEAD" else found.etag
-            return await self._passed(asking, await self._ask(asking, None, etag, method=method, number=number))
+            seen = replace(found, etag="") if method == "HEAD" else found
+            part = await self._ask(asking, None, seen.etag, method=method, number=number)
+            return await self._passed(asking, part, seen)
         if number != 1:
             raise S3Error("InvalidPartNumber")
         if asking.authorized.request.head.method == "HEAD":
             return await self.head(asking, answer, found)
-        whole = await self._ask(asking, None)
-        try:
-            return await self._whole(asking, None, whole, conceal(whole))
-        finally:
-            whole.close()
+        return await self._again(asking, None, found)
 
     async def get(
         self, asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, found: Found
@@ -105,30 +103,30 @@ class UnmarkedReader:
         if wanted is None:
             return await self._whole(asking, None, answer, found)
         answer.close()
-        # What it is shows at its beginning, or in its metadata.
-        probe = await self._ask(asking, ByteRange(0, MAX_HEADER - 1))
-        try:
-            start, seen = await read_start(probe, MAX_HEADER), conceal(probe)
-        finally:
-            probe.close()
-        if looks_foreign(start[:4]) and not is_client_encrypted(seen.metadata):
-            answered = await self._messages.frames(asking, wanted, start, seen)
+        # What it is shows in its metadata, or at its beginning.
+        sealed = is_client_encrypted(found.metadata)
+        start = b"" if sealed or not found.size else await self._start(asking, found)
+        if looks_foreign(start[:4]):
+            answered = await self._messages.frames(asking, wanted, start, found)
             if answered is not None:
                 return answered
-        if is_client_encrypted(seen.metadata) or looks_foreign(start[:4]):
-            whole = await self._ask(asking, None)
-            try:
-                return await self._whole(asking, wanted, whole, conceal(whole))
-            finally:
-                whole.close()
+        if sealed or looks_foreign(start[:4]):
+            return await self._again(asking, wanted, found)
         admit_plain(asking.exchange, asking.place)
-        return await self._passed(asking, await self._ask(asking, wanted, seen.etag))
+        first, last = wanted.resolve(found.size)
+        return await self._passed(asking, await self._ask(asking, ByteRange(first, last), found.etag), found)
+
+    async def _again(self, asking: Asking, wanted: ByteRange | None, found: Found) -> web.StreamResponse:
+        """Answer from a whole object that was looked at before, if it still is the same."""
+        whole = await self._ask(asking, None, found.etag)
+        try:
+            return await self._whole(asking, wanted, whole, _same(whole, found))
+        finally:
+            whole.close()
 
     async def _whole(
         self, asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, found: Found
     ) -> web.StreamResponse:
-        if answer.status >= 300 or found.value is not None:
-            raise replaced()
         if is_client_encrypted(found.metadata):
             return await self._client_object(asking, wanted, answer, found)
         start = await read_start(answer, MAX_HEADER)
@@ -160,16 +158,14 @@ class UnmarkedReader:
             exchange.answered(answer.status, answer.headers)
             return await send_held(asking, wanted, answer, plaintext)
 
-    async def _passed(self, asking: Asking, answer: UpstreamAnswer) -> web.StreamResponse:
-        """Pass on some of an object that is stored plain, if it still is the one that was looked at."""
+    async def _passed(self, asking: Asking, answer: UpstreamAnswer, seen: Found) -> web.StreamResponse:
+        """Pass on some of an object that is stored plain, if it still is the one that was seen."""
         exchange = asking.exchange
         try:
             said = [(name, answer.headers.joined(name.lower())) for name in ("Content-Range", "x-amz-mp-parts-count")]
-            found = conceal(answer)
-            if found.value is not None or answer.status == 412:
-                raise replaced()
-            if answer.status >= 300:
+            if answer.status >= 300 and answer.status not in REPLACED:
                 return await relay(exchange, answer)
+            found = _same(answer, seen)
             exchange.answered(answer.status, answer.headers)
             shown = [(name, value) for name, value in said if value is not None]
             begin(exchange, answer.status, [*answer_fields(exchange, answer), *shown], found.length)
@@ -194,3 +190,14 @@ class UnmarkedReader:
         step = Step(method, asking.place.bucket, asking.place.key, tuple(query), fields)
         prepared = self._store.forwarder.prepare_step(asking.authorized, step, asking.exchange.time)
         return await self._store.send(prepared)
+
+
+def _same(answer: UpstreamAnswer, seen: Found) -> Found:
+    """Conceal an answer about an object without our mark that was seen before; raises `S3Error` if it is another.
+
+    The store was asked to compare ETags; there are stores that do not. An empty ETag is not compared.
+    """
+    found = conceal(answer)
+    if answer.status >= 300 or found.value is not None or (seen.etag and found.etag != seen.etag):
+        raise replaced()
+    return found

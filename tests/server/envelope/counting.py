@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -22,6 +22,15 @@ class Counts:
     """Method and Range of each."""
     sent: int = 0
     """Bytes of bodies that went to the proxy."""
+    before: Callable[[int], None] | None = None
+    """Called ahead of each GET and HEAD with its number since the last `reset`, from 1: what happens meanwhile."""
+    ignored: frozenset[str] = frozenset()
+    """Names of fields that this store does not know, lower-case."""
+
+    @property
+    def reads(self) -> int:
+        """How many times an object was asked for; what is left of uploads is cleared away by other requests."""
+        return sum(method in ("GET", "HEAD") for method, _ in self.requests)
 
     def reset(self) -> None:
         """Begin anew."""
@@ -36,12 +45,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.counts.requests.append((self.command, self.headers.get("Range")))
+        if self.counts.before is not None and self.command in ("GET", "HEAD"):
+            self.counts.before(self.counts.reads)
+        fields = {name: value for name, value in self.headers.items() if name.lower() not in self.counts.ignored}
         connection = HTTPConnection(self.behind, timeout=30)
-        connection.request(self.command, self.path, body, {**dict(self.headers.items()), "host": self.behind})
+        connection.request(self.command, self.path, body, {**fields, "host": self.behind})
         answer = connection.getresponse()
         content = answer.read()
         connection.close()
-        self.counts.requests.append((self.command, self.headers.get("Range")))
         self.counts.sent += len(content)
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
