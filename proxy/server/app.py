@@ -276,9 +276,23 @@ def _server_tls(config: Config) -> ssl.SSLContext | None:
 def configure_logging(settings: Log) -> None:
     """Send the operator's log to standard error, as text or as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
-    handler.setFormatter(_JsonFormatter() if settings.format == "json" else plain)
+    handler.setFormatter(_JsonFormatter() if settings.format == "json" else _PlainFormatter(_PlainFormatter.LINE))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+
+
+class _PlainFormatter(logging.Formatter):
+    """Writes text in which no name of an object can pass for an entry of the log, or command a terminal."""
+
+    LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).split("\n")
+        # An entry of several lines has the others indented: one that was forged in the middle begins with spaces.
+        return "\n    ".join("".join(map(_escaped, line)) if not line.isprintable() else line for line in lines)
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 class _JsonFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any
 
+import aws_encryption_sdk as sdk
 import pytest
 
 from proxy.envelope.capsule import parse_capsule
@@ -15,7 +16,6 @@ from proxy.envelope.sizes import FRAME, MIN_PART, segment_size
 from tests.server.envelope.conftest import KEY, Sealed
 from tests.server.envelope.test_multipart import upload
 
-sdk = pytest.importorskip("aws_encryption_sdk")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
