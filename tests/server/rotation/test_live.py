@@ -19,7 +19,7 @@ from proxy.envelope.metadata import decode_value
 from proxy.keys.kek import kek_id
 from tests.cli.test_keys_changes import until
 from tests.conftest import Store
-from tests.server.envelope.conftest import OTHER_KEY, Sealed, sealed_proxy
+from tests.server.envelope.conftest import KEY, OTHER_KEY, Sealed, sealed_proxy
 from tests.server.envelope.test_interop import opened
 from tests.server.envelope.test_multipart import complete, send
 from tests.server.rotation.strict import strict_store
@@ -129,20 +129,27 @@ def fresh_key(proxy: Sealed) -> bytes:
 def test_the_encryption_sdk_needs_the_new_key_only(proxy: Sealed, kind: str) -> None:
     bucket, body = proxy.bucket(kind), os.urandom(100_000)
     proxy.client.put_object(Bucket=bucket, Key="key", Body=body)
+    before = proxy.direct.head_object(Bucket=bucket, Key="key")["Metadata"]["s3w"]
     rotate(proxy)
     rewrap(proxy, bucket)
     stored = proxy.direct.get_object(Bucket=bucket, Key="key")
     capsule, header = parse_capsule(decode_value(stored["Metadata"]["s3w"]))
     context = {"aws:s3:arn": object_arn(bucket, "key")}
+    wrong = "unable to decrypt any encrypted data key"
     if kind == "kek":
         name = kek_id(capsule.edks[0])
         document = proxy.direct.get_object(Bucket=bucket, Key=f".s3w/kek/{name}")["Body"].read()
-        kek = opened(document, "hr@3", fresh_key(proxy), {"aws:s3:arn": f"arn:aws:s3:::{bucket}"})
+        bound = {"aws:s3:arn": f"arn:aws:s3:::{bucket}"}
+        with pytest.raises(Exception, match=wrong):
+            opened(document, "hr@2", KEY, bound)
+        kek = opened(document, "hr@3", fresh_key(proxy), bound)
         wrapping = opened(capsule.raw, f"kek/{name}", kek, context)
     else:
         wrapping = opened(capsule.raw, "hr@3", fresh_key(proxy), context)
-        with pytest.raises(Exception, match="unable to decrypt any encrypted data key"):
-            opened(capsule.raw, "hr@1", OTHER_KEY, context)
+        assert opened(parse_capsule(decode_value(before))[0].raw, "hr@2", KEY, context) == wrapping, "until then"
+        for name, old in (("hr@2", KEY), ("hr@1", OTHER_KEY)):
+            with pytest.raises(Exception, match=wrong):
+                opened(capsule.raw, name, old, context)
     assert opened(header + stored["Body"].read(), "body", wrapping[:32]) == body
 
 
