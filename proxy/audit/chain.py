@@ -84,7 +84,7 @@ def link(
 
 def digest(body: str, secret: bytes) -> str:
     """Return the hash of a record up to the hash itself."""
-    raw = body.encode()
+    raw = body.encode("utf-8", "surrogateescape")
     return hmac.digest(secret, raw, "sha256").hex() if secret else hashlib.sha256(raw).hexdigest()
 
 
@@ -94,11 +94,11 @@ def read(line: str, secrets: Sequence[bytes] = ()) -> dict[str, object] | None:
     if mark != _HASH_MARK or not end.endswith('"}'):
         return None
     own = end[len(_HASH_MARK) : -2]
-    if not any(hmac.compare_digest(digest(body, secret).encode(), own.encode()) for secret in secrets or (b"",)):
+    if not own.isascii() or not any(hmac.compare_digest(digest(body, secret), own) for secret in secrets or (b"",)):
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 
@@ -166,7 +166,7 @@ def records(places: Iterable[Place]) -> Iterator[dict[str, object]]:
     for place in places:
         try:
             record = json.loads(place.line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict) and "seq" in record:
             yield record

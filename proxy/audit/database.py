@@ -123,22 +123,24 @@ def database_places(path: Path, search: Search | None = None) -> Iterator[Place]
     statement = f"SELECT seq, record FROM events WHERE {condition} ORDER BY seq"  # noqa: S608 - fixed texts only
     with _reading(path) as connection:
         for seq, record in connection.execute(statement, values):
-            yield Place(str(path), seq, record)
+            yield Place(str(path), seq, record if isinstance(record, str) else repr(record))
 
 
 def wrong_columns(path: Path) -> Iterator[int]:
     """Yield the numbers of the rows whose columns are not what their record says; raises OSError."""
-    pairs = " OR ".join(f"{name} IS NOT json_extract(record, '$.{name}')" for name in COLUMNS)
+    pairs = " OR ".join(f"{name} IS NOT json_extract(record, '$.{name}')" for name in ("seq", *COLUMNS))
+    # Whoever changed a record may have left anything there.
+    wrong = f"CASE WHEN typeof(record) = 'text' AND json_valid(record) THEN {pairs} ELSE 1 END"
     with _reading(path) as connection:
-        statement = f"SELECT seq FROM events WHERE seq IS NOT json_extract(record, '$.seq') OR {pairs}"  # noqa: S608 - our columns
-        for (seq,) in connection.execute(statement):
+        for (seq,) in connection.execute(f"SELECT seq FROM events WHERE {wrong}"):  # noqa: S608 - our columns
             yield seq
 
 
 def database_head(path: Path) -> Head | None:
-    """Return the head that the database notes; raises OSError."""
+    """Return the head that the database notes, None where it notes none; raises OSError."""
     with _reading(path) as connection:
-        found = connection.execute("SELECT seq, hash FROM head").fetchone()
+        noted = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'head'").fetchone()
+        found = connection.execute("SELECT seq, hash FROM head").fetchone() if noted is not None else None
     return None if found is None else Head(*found)
 
 
@@ -149,10 +151,13 @@ class _reading:  # noqa: N801 - read as `with _reading(path)`
     def __enter__(self) -> sqlite3.Connection:
         try:
             self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
             self._connection.execute("SELECT 1 FROM events LIMIT 1")
         except sqlite3.Error as error:
             raise OSError(f"cannot read `{self._path}`: {error}") from error
         return self._connection
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
         self._connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise OSError(f"cannot read `{self._path}`: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from proxy.audit.render import RENDERINGS
 from proxy.cli.command import Command
@@ -21,13 +22,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one JSON object a line; raises `ConfigError` for a trail that cannot be read."""
     render = RENDERINGS[arguments.format]
-    count = 0
+    count = forged = 0
     try:
         for record in trail_of(arguments).found(search_of(arguments)):
-            print(json.dumps(render(record)))
             count += 1
+            try:
+                rendered = render(record)
+            except (AttributeError, IndexError, TypeError, ValueError):
+                # The proxy writes no such record, so somebody else did.
+                forged += 1
+                print(f"s3warden: record {record['seq']!r} is none of the proxy's: run audit verify", file=sys.stderr)
+                continue
+            print(json.dumps(rendered))
     except OSError as error:
         raise unreadable(error) from error
+    if forged:
+        return Exit.BAD_NEWS
     return Exit.CLEAN if count else Exit.NOTHING
 
 
@@ -36,5 +46,6 @@ COMMAND = Command(
     "write the trail of key use in others' formats",
     configure,
     run,
-    "Write the uses of keys that are on record, one JSON object a line. Exit code 3 when there were none.",
+    "Write the uses of keys that are on record, one JSON object a line. Exit code 3 when there were none, 1 when some "
+    "cannot have been written by the proxy.",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,14 +51,20 @@ def _verified(trail: Trail, head: Head | None) -> Iterator[tuple[Path, Verified]
     if trail.journal is not None:
         # The head is read first: what is written meanwhile only makes the chain longer.
         noted = head or read_head(trail.journal)
+        if noted is None:
+            told = "there is no head beside it: give --head, or records missing at its end do not show"
+            print(f"s3warden: {trail.journal}: {told}", file=sys.stderr)
         yield trail.journal, verify(trail.lines(), trail.secrets, noted)
     if trail.store is not None:
-        noted = head if trail.journal is None and head is not None else database_head(trail.store)
-        found = verify(database_places(trail.store), trail.secrets, noted)
+        kept = database_head(trail.store)
+        found = verify(database_places(trail.store), trail.secrets, head if trail.journal is None and head else kept)
         rows = [
             Broken(str(trail.store), row, "the columns are not what the record says")
             for row in wrong_columns(trail.store)
         ]
+        if kept is None and found.records:
+            # They are written together, so somebody took it away.
+            rows.append(Broken(str(trail.store), found.records, "the head of the chain is gone"))
         yield trail.store, Verified(found.records, found.head, found.dropped, (*found.broken, *rows))
 
 

@@ -87,7 +87,27 @@ def test_a_head_kept_elsewhere_finds_what_a_removed_head_file_hides(
     head_path(journal).unlink()
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:2]))
     assert main(["audit", "verify", *source(journal)]) == 0
+    assert "there is no head beside it" in capsys.readouterr().err
     assert main(["audit", "verify", *source(journal), "--head", head]) == 1
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ['{"seq":9,"principal":"nobody"}', '{"seq":9}', '{"seq":9,"time":7}', "[" * 100_000, '{"seq":' + "9" * 5000 + "}",
+     '"\udcff{"'],
+    ids=["no arn", "empty", "number", "deep", "large", "bytes"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["native", "cloudtrail", "ocsf"])
+def test_what_somebody_else_wrote_stops_no_export_and_no_query(
+    journal: Path, kind: str, forged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = journal.read_text().splitlines()[0]
+    lines = [forged, forged[:-2] + first[-76:], *journal.read_text().splitlines()]
+    journal.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape") + b"\n")
+    assert main(["audit", "export", *source(journal), "--format", kind]) in (0, 1)
+    assert len(capsys.readouterr().out.splitlines()) >= len(lines) - 2
+    assert main(["audit", "query", *source(journal)]) == 0
+    assert main(["audit", "verify", *source(journal)]) == 1
 
 
 def test_columns_that_lie_are_bad_news(store: Path) -> None:
