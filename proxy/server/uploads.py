@@ -22,6 +22,7 @@ from proxy.envelope.sizes import MIN_PART
 from proxy.errors import S3Error
 from proxy.s3.headers import Headers
 from proxy.s3.state import context_key, copy_mark_key, spill_key
+from proxy.server.envelope.steps import reached
 from proxy.server.store import Store, read_answer
 from proxy.server.upstream import UpstreamError
 
@@ -144,6 +145,7 @@ class Uploads:
             for each, version in await self._store.names(place, folder):
                 if not await self._store.delete(place, each, version):
                     _log.warning("`%s` in `%s` could not be deleted", each, place)
+                reached("kept-deleted")
         except (UpstreamError, S3Error) as error:
             _log.warning("what is under `%s` in `%s` could not be deleted: %s", folder, place, error)
 

@@ -178,6 +178,7 @@ class Completer:
         async def finished() -> bytes:
             document = shown((await read_answer(answer, exchange.rules.config.limits.xml_bytes)).lstrip())
             if succeeded:
+                reached("object-made")
                 await self._check_etags(place, len(parts))
             return document
 

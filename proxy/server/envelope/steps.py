@@ -7,7 +7,8 @@ from __future__ import annotations
 
 STEPS = (
     "created", "context-written", "part-sent", "part-placed", "part-spilled", "trailer-noted", "trailer-sent",
-    "completed", "aborted", "copy-created", "copy-marked", "copy-part-sent", "copy-sent", "copy-completed",
+    "object-made", "completed", "aborted", "kept-deleted",
+    "copy-created", "copy-marked", "copy-part-sent", "copy-sent", "copy-completed",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 
 from proxy.__main__ import main
+from proxy.server import uploads
 from proxy.server.envelope import completing, part_copying, spilling, steps, uploading
 
 
@@ -16,6 +17,6 @@ def reached(step: str) -> None:
 
 
 assert os.environ["S3WARDEN_TEST_STEP"] in steps.STEPS
-for module in (completing, part_copying, spilling, uploading):
+for module in (completing, part_copying, spilling, uploading, uploads):
     module.reached = reached  # type: ignore[attr-defined]  # a name that it imported
 sys.exit(main())
