@@ -76,7 +76,21 @@ def read_keys(root: Node, region: str, owner: str) -> Mapping[str, KeySettings]:
             other = aliases.setdefault(str(alias.value), f"the key `{name}`")
             if other != f"the key `{name}`":
                 alias.problem(f"the alias `{alias.value}` is already given to {other}", "an alias names one key")
+    _refuse_two_names(root, keys)
     return keys
+
+
+def _refuse_two_names(root: Node, keys: Mapping[str, KeySettings]) -> None:
+    """Refuse an ARN of KMS that stands for another key, too.
+
+    Objects name the key of KMS that wrapped them: with two keys for one of KMS, the policy of the first would decide
+    about what was encrypted under the second.
+    """
+    owners = {key.arn: name for name, key in keys.items()}
+    for name, node in root.named("keys"):
+        backend = keys[name].backend
+        if isinstance(backend, AwsKms) and (other := owners.setdefault(backend.key_arn, name)) != name:
+            node.problem(f"`{backend.key_arn}` is already the key `{other}`", "an ARN names one key", "key_arn")
 
 
 def read_secrets(node: Node, setting: str) -> tuple[Secret, ...]:

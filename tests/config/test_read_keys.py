@@ -88,6 +88,25 @@ keys:
     assert "hunter2" not in repr(config.keys)
 
 
+TWICE = ", ".join(f'{name}: {{type: aws-kms, key_arn: "{KMS_ARN}"}}' for name in "ab")
+HERE = "arn:aws:kms:eu-central-1:123456789012:key/hr"
+
+
+@pytest.mark.parametrize(
+    ("keys", "other"),
+    [(TWICE, "a"), (f'cloud: {{type: aws-kms, key_arn: "{HERE}"}}, hr: {{{AES}}}', "hr")],
+    ids=["the same key of KMS", "a key here"],
+)
+def test_an_arn_names_one_key_so_that_one_policy_decides(folder: Path, keys: str, other: str) -> None:
+    with pytest.raises(ConfigError, match=f"is already the key `{other}`"):
+        load(folder, f"keys: {{{keys}}}\n")
+
+
+def test_a_key_of_kms_may_be_called_here_as_it_is_there(folder: Path) -> None:
+    config = load(folder, f'keys: {{hr: {{type: aws-kms, key_arn: "{HERE}"}}}}\n')
+    assert config.keys["hr"].arn == HERE
+
+
 def test_aliases_of_keys_stand_for_their_arns(folder: Path) -> None:
     text = f'kms_aliases: {{alias/old: "{KMS_ARN}"}}\nkeys: {{hr: {{{AES}, aliases: [alias/hr]}}}}\n'
     config = load(folder, text)
