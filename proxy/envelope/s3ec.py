@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from cryptography.exceptions import InvalidTag
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from proxy.envelope.context import EMPTY, Context
+from proxy.envelope.context import ARN_NAME, EMPTY, Context
 from proxy.envelope.frames import Buffer
 from proxy.envelope.keyring import KEY_SIZE, NONCE_SIZE, TAG_SIZE, Edk
 from proxy.envelope.metadata import decode_value
@@ -57,7 +57,9 @@ class ClientObject:
     """`kms+context`, `AES/GCM` or `RSA-OAEP-SHA1`."""
     wrapped_key: bytes
     context: Context
-    """The KMS encryption context for `kms+context`, otherwise the material description."""
+    """The KMS encryption context for `kms+context`, otherwise the material description.
+
+    Nothing authenticates a material description, so it never says which object this is: key policies go by that."""
     content_algorithm: str
     nonce: bytes
     message_id: bytes = field(default=b"")
@@ -112,6 +114,9 @@ def parse_client_object(metadata: Mapping[str, str]) -> ClientObject | None:
         client_object.content_algorithm
     ):
         raise _refused("the key was wrapped for another content algorithm")
+    if client_object.wrap != KMS_WRAP:
+        said = {name: value for name, value in client_object.context.items() if name.lower() != ARN_NAME}
+        client_object = replace(client_object, context=MappingProxyType(said))
     return client_object
 
 

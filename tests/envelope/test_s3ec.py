@@ -156,3 +156,15 @@ def test_an_object_over_the_bound_is_refused_before_it_is_held() -> None:
     opener.feed(bytes(10))
     with pytest.raises(IntegrityError):
         opener.feed(b"x")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("wrap", ["AES/GCM", "RSA-OAEP-SHA1"])
+def test_what_nothing_authenticates_never_says_which_object_it_is(version: int, wrap: str) -> None:
+    """Else whoever holds the store could choose which object a key's policy is asked about."""
+    metadata = wrapped_metadata(version, wrap, b"w" * 60)
+    described = {"aws:s3:arn": "arn:aws:s3:::public/x", "AWS:S3:arn": "arn:aws:s3:::public/x", "name": "x"}
+    metadata["x-amz-matdesc" if version == 2 else "x-amz-m"] = json.dumps(described)
+    found = parse_client_object(metadata)
+    assert found is not None
+    assert found.context == {"name": "x"}
