@@ -19,6 +19,8 @@ from proxy.envelope.sizes import SEGMENT_HEADER
 from proxy.errors import IntegrityError
 
 NO_KEYS: Mapping[int, OpeningKey] = {}
+MAX_LEARNT = 16
+"""Keys of parts that one stretch holds on to; each takes some 3 KB, and a stretch may touch 10,000 parts."""
 
 
 class SpansOpener:
@@ -46,8 +48,9 @@ class SpansOpener:
         self._index = 0
         self._head = b""
         self._opener: FrameOpener | None = None
-        self.learnt: dict[int, OpeningKey] = dict(known)
-        """Keys of parts that were verified."""
+        at_hand = known.get(first.part.number)
+        self.learnt: dict[int, OpeningKey] = {} if at_hand is None else {first.part.number: at_hand}
+        """Keys of the parts that were verified last, by number."""
         skips_header = not first.header_is_adjacent or first.part.number in self.learnt
         self.start = first.frames_start if skips_header else first.header_start
         self.size = last.frames_start + last.frames.stored_size - self.start
@@ -106,6 +109,8 @@ class SpansOpener:
         key = self.learnt.get(number)
         if key is None:
             raise ValueError("the first part's header has to be learnt before its frames")
+        while len(self.learnt) > MAX_LEARNT:
+            del self.learnt[next(iter(self.learnt))]
         self._opener = plan.frames.opener(key, allocate=self._allocate)
         return data
 

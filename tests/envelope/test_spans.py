@@ -9,7 +9,7 @@ import pytest
 from proxy.envelope.manifest import open_trailer
 from proxy.envelope.ranges import plan_parts
 from proxy.envelope.sizes import FRAME, LOCATOR, SEGMENT_HEADER
-from proxy.envelope.spans import SpansOpener
+from proxy.envelope.spans import MAX_LEARNT, SpansOpener
 from proxy.errors import IntegrityError
 
 PIECES = [(1, b"a" * (FRAME + 5)), (2, b""), (3, b"b" * 10), (9, bytes(3 * FRAME)), (10, b"c")]
@@ -69,3 +69,12 @@ def test_a_stretch_that_ends_early_is_refused(stored):
     opener.feed(stored.body[: opener.size - 1])
     with pytest.raises(IntegrityError):
         opener.finish()
+
+
+@pytest.mark.parametrize("size", [100, 10**7])
+def test_a_stretch_over_many_parts_holds_few_keys(writer, size):
+    many = writer.multipart([(number, b"%05d" % number) for number in range(1, 101)])
+    known = dict.fromkeys(range(2, 5000))
+    out, opener = stretch(many, 0, 499, size, known=known)
+    assert out == many.plaintext
+    assert list(opener.learnt) == list(range(101 - MAX_LEARNT, 101)), "those at whose end the next one may begin"

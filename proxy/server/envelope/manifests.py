@@ -29,7 +29,9 @@ from proxy.server.upstream import UpstreamAnswer
 
 MAX_OBJECTS = 1024
 MAX_PARTS = 100_000
-"""Parts of all remembered manifests; each takes some 150 bytes."""
+"""Parts of all remembered manifests; each takes some 300 bytes."""
+MAX_PART_KEYS = 8192
+"""Keys of parts of all remembered objects; each takes some 3 KB."""
 
 _NO_KEYS = ObjectKeys(b"", b"", b"")
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
@@ -73,6 +75,18 @@ class Manifests:
         gone = self._known.pop((bucket, key, version), None)
         if gone is not None:
             self._parts -= len(gone.manifest.parts)
+
+    def learn(self, known: Known, keys: Mapping[int, OpeningKey]) -> None:
+        """Remember keys of parts that were read; those of objects that were not read for longest make room."""
+        if keys.keys() <= known.part_keys.keys():
+            return
+        known.part_keys.update(keys)
+        held = sum(len(each.part_keys) for each in self._known.values())
+        for each in self._known.values():
+            if held <= MAX_PART_KEYS:
+                return
+            held -= len(each.part_keys)
+            each.part_keys.clear()
 
     async def find(
         self,

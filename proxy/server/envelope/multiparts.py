@@ -152,7 +152,7 @@ class MultipartReader:
             exchange.answered(206, answer.headers)
             plaintext = opened(answer, opener, skip, opener.size)
             sent = await send(exchange, 206, fields, last - first + 1, plaintext)
-            known.part_keys.update(opener.learnt)
+            self.manifests.learn(known, opener.learnt)
             return sent
         finally:
             for each in answers:
