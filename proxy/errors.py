@@ -71,6 +71,10 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "NoSuchUpload": (404, "The specified upload does not exist."),
         "NoSuchVersion": (404, "The specified version does not exist."),
         "NotImplemented": (501, "A header you provided implies functionality that is not implemented."),
+        "OperationAborted": (
+            409,
+            "A conflicting conditional operation is currently in progress against this resource. Try again.",
+        ),
         "PreconditionFailed": (412, "At least one of the preconditions you specified did not hold."),
         "RequestHeaderSectionTooLarge": (400, "Your request header section exceeds the maximum allowed size."),
         "RequestIsNotMultiPartContent": (412, "Bucket POST must be of the enclosure-type multipart/form-data."),

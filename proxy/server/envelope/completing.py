@@ -30,6 +30,7 @@ from proxy.server.envelope.late import Later
 from proxy.server.envelope.listing import Lister
 from proxy.server.envelope.part_list import PartList, StoredPart
 from proxy.server.envelope.spilling import Spills
+from proxy.server.envelope.step_refusals import refusal_of_completion
 from proxy.server.envelope.steps import reached
 from proxy.server.envelope.upload_keys import Upload, UploadKeys
 from proxy.server.envelope.uploading import add_fields, check_number
@@ -161,6 +162,8 @@ class Completer:
         )  # fmt: skip
         answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
         conceal(answer)
+        if answer.status == 400:
+            raise refusal_of_completion(await read_answer(answer, exchange.rules.config.limits.xml_bytes))
         if answer.status >= 300:
             return await self._answers.reply(exchange, authorized, answer)
         add_fields(answer, await self._capsules.describe(exchange, place, upload.capsule))
@@ -170,6 +173,9 @@ class Completer:
             nonlocal succeeded
             root = parse_xml(document)
             if root.name == "Error":
+                refusal = refusal_of_completion(document)
+                if refusal.code == "OperationAborted":
+                    raise refusal
                 return document
             succeeded = True
             etag = root.value("ETag") or ""

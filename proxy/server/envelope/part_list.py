@@ -12,11 +12,8 @@ from aiohttp import web
 
 from proxy.envelope.sizes import LOCATOR, MIN_PART, segment_plain_size, trailer_bound
 from proxy.errors import S3Error
-from proxy.forward import AuthorizedRequest, Prepared, Step
-from proxy.payload import Framing
-from proxy.s3.checksums import EMPTY_SHA256
+from proxy.forward import AuthorizedRequest, Step
 from proxy.s3.xml import Element, parse_xml, render_xml
-from proxy.sealing import dropped_fields
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import conceal
 from proxy.server.envelope.spilling import Spills
@@ -91,7 +88,10 @@ class PartList:
             request.bucket or "", request.key or "", request.parameters["uploadId"], fresh=True
         )
         if context is None or VALUE not in context.envelope:
-            answer = await self._store.send(self._as_it_came(exchange, authorized))
+            if exchange.rules.config.bucket(request.bucket or "").encryption.mode != "forward":
+                # No part of it is a client's: they are all refused.
+                raise S3Error("NoSuchUpload")
+            answer = await self._store.send(prepare_document(exchange, self._store, authorized, b""))
             return await self._answers.reply(exchange, authorized, answer)
         exchange.upload = context
         upload = await self._keys.find(exchange, authorized)
@@ -110,14 +110,6 @@ class PartList:
         document = _page(root, visible, _bound(request.parameters.get("part-number-marker"), "part-number-marker", 0),
                          _bound(request.parameters.get("max-parts"), "max-parts", PAGE))  # fmt: skip
         return await relay_edited(exchange, answer, lambda _: document, b"")
-
-    def _as_it_came(self, exchange: Exchange, authorized: AuthorizedRequest) -> Prepared:
-        """Prepare the request for a store that may know the upload; a key for the proxy (SSE-C) is none for it."""
-        request = authorized.request
-        if exchange.rules.config.bucket(request.bucket or "").encryption.mode == "forward":
-            return prepare_document(exchange, self._store, authorized, b"")
-        framing = Framing(EMPTY_SHA256, dropped_fields(request.headers), ())
-        return self._store.forwarder.prepare(authorized, framing, lambda signer: b"", exchange.time)
 
 
 def _is_trailer(upload: Upload, part: StoredPart, spill: Spilled | None) -> bool:
@@ -139,7 +131,7 @@ def _page(root: Element, parts: list[StoredPart], marker: int, limit: int) -> by
         "PartNumberMarker": str(marker),
         "NextPartNumberMarker": str(shown[-1].number if shown else marker),
         "MaxParts": str(limit),
-        "IsTruncated": "true" if len(following) > len(shown) else "false",
+        "IsTruncated": "true" if limit and len(following) > len(shown) else "false",
     }
     kept = [
         replace(child, text=values.pop(child.name)) if child.name in values else child

@@ -367,7 +367,8 @@ def test_an_upload_keeps_the_key_of_its_trailer_and_no_other(own: Sealed, bucket
     own.client.create_multipart_upload(Bucket=bucket, Key="key", **key())
     [row] = own.direct.list_objects_v2(Bucket=bucket, Prefix=".s3w/")["Contents"]
     kept = json.loads(own.direct.get_object(Bucket=bucket, Key=row["Key"])["Body"].read())["envelope"]
-    assert set(kept) == {"value", "tail"}
+    assert set(kept) == {"value", "tail", "tag"}
+    assert len(base64.b64decode(kept["tag"])) == 32
     seal = StateSeal([b"state-secret-of-more-than-thirty-two-bytes"], SystemEntropy())
     assert len(seal.open(base64.b64decode(kept["tail"]), object_arn(bucket, "key"))) == 32
 

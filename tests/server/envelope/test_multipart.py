@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from proxy.envelope.sizes import FRAME, MIN_PART
 from tests.conftest import Store
@@ -213,7 +213,9 @@ def test_an_upload_that_the_proxy_does_not_know_gets_no_plaintext(sealed: Sealed
     upload_id = sealed.direct.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
     part = {"Bucket": bucket, "Key": "key", "UploadId": upload_id, "PartNumber": 1, "Body": b"x" * LARGE}
     assert refused(sealed.client.upload_part, **part)[1] == "NoSuchUpload"
-    assert "Parts" not in sealed.direct.list_parts(Bucket=bucket, Key="key", UploadId=upload_id)
+    named = {"Bucket": bucket, "Key": "key", "UploadId": upload_id}
+    assert "Parts" not in sealed.direct.list_parts(**named)
+    assert refused(sealed.client.list_parts, **named) == (404, "NoSuchUpload")
 
 
 def test_the_last_number_is_for_small_parts(sealed: Sealed, bucket: str) -> None:
@@ -317,3 +319,37 @@ def test_a_part_under_the_number_that_a_trailer_had_is_listed(
     assert {row["PartNumber"]: row["Size"] for row in listed} == {n: len(body) for n, body in bodies.items()}
     complete(sealed.client, bucket, upload_id, {row["PartNumber"]: row["ETag"] for row in listed})
     assert sealed.client.get_object(Bucket=bucket, Key="key")["Body"].read() == bodies[1] + bodies[2]
+
+
+@pytest.mark.parametrize("size", [MIN_PART, 20])
+def test_an_upload_that_is_completed_several_times_at_once_is_completed_once(
+    sealed: Sealed, moto_store: Store, tmp_path: Path, bucket: str, size: int
+) -> None:
+    bodies = {1: os.urandom(MIN_PART), 2: os.urandom(size)}
+    with sealed_proxy(tmp_path, moto_store) as other:
+        for _ in range(4):
+            upload_id = sealed.client.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
+            etags = {number: send(sealed.client, bucket, upload_id, number, body) for number, body in bodies.items()}
+
+            def one(client: Any, upload_id: str = upload_id, etags: dict[int, str] = etags) -> tuple[int, str]:
+                try:
+                    complete(client, bucket, upload_id, etags)
+                except ClientError as error:
+                    return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+                return 200, ""
+
+            with ThreadPoolExecutor(4) as pool:
+                ended = list(pool.map(one, [sealed.client, other.client] * 2))
+            assert (200, "") in ended
+            # moto answers 500 where two completions meet in it.
+            lost = {(409, "OperationAborted"), (404, "NoSuchUpload"), (503, "ServiceUnavailable")}
+            assert set(ended) <= {(200, ""), *lost}
+            assert sealed.client.get_object(Bucket=bucket, Key="key")["Body"].read() == bodies[1] + bodies[2]
+    assert leftovers(sealed, bucket) == []
+
+
+def test_a_page_of_no_parts_is_the_last_one(sealed: Sealed, bucket: str) -> None:
+    upload_id = sealed.client.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
+    send(sealed.client, bucket, upload_id, 1, b"x")
+    found = sealed.client.list_parts(Bucket=bucket, Key="key", UploadId=upload_id, MaxParts=0)
+    assert (found.get("Parts"), found["IsTruncated"]) == (None, False)
