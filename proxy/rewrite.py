@@ -44,6 +44,15 @@ _NO_ALIASES = KmsNames("", "")
 _HIDDEN = "(not shown)"
 
 
+class UnknownAliasError(S3Error):
+    """A request named an alias that no key here has, where the proxy encrypts."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__("KMS.NotFoundException", f"Alias {alias} is not found.")
+        self.alias = alias
+        """The alias or its ARN, as the client or a rule of the bucket wrote it."""
+
+
 @per_request(frozen=True, slots=True)
 class Completed:
     """`request` is what will be judged and sent; its `head` still is what the client sent."""
@@ -65,7 +74,7 @@ def complete(
 
     An alias of a KMS key gives way to the key's ARN: the store must not resolve it to another key than the
     one that is judged. So does, where the proxy encrypts, the ARN by which another place knows a key. Raises
-    `S3Error` InvalidArgument for an alias that `kms` does not resolve, or KMS.NotFoundException where the proxy
+    `S3Error` InvalidArgument for an alias that `kms` does not resolve, or `UnknownAliasError` where the proxy
     encrypts; without `kms` that is every alias.
     """
     if claim.plus_is_space:
@@ -97,7 +106,7 @@ def _without_alias(name: str, settings: BucketSettings | None, kms: KmsNames) ->
         return kms.own_name(name)
     except S3Error:
         # Nobody behind the proxy is asked: an alias that no key here has is none.
-        raise S3Error("KMS.NotFoundException", f"Alias {name} is not found.") from None
+        raise UnknownAliasError(name) from None
 
 
 def _changed(headers: Headers, removed: Mapping[str, str], added: Mapping[str, str]) -> Headers:

@@ -38,8 +38,15 @@ class KmsNames:
             return self._alias(name) if _is_alias(name) else name
         if _is_alias(name):
             return self._alias(name)
+        return self.arn_as_written(name)
+
+    def arn_as_written(self, name: str) -> str:
+        """Return the ARN that `name` is in full, whether or not there is such a key: an alias stays one."""
+        if name.startswith("arn:"):
+            return name
         # `key/ID` is no form that KMS documents, but some stores take it; it names the same key.
-        return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{name.removeprefix('key/')}"
+        resource = name if _is_alias(name) else f"key/{name.removeprefix('key/')}"
+        return f"arn:{self.partition}:kms:{self.region}:{self.account}:{resource}"
 
     def without_alias(self, name: str) -> str:
         """Return `name`, or the ARN of the key if it is an alias; raises as `key_arn` does.

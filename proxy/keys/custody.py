@@ -15,9 +15,10 @@ from proxy.envelope.context import EMPTY, Context
 from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import Edk
 from proxy.errors import IntegrityError, S3Error
-from proxy.keys.kek import UNKNOWN, BucketKeks, Kek, MasterUse, Witness, kek_id, unwitnessed
+from proxy.keys.kek import BucketKeks, Kek, kek_id
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import KeyChoice
+from proxy.keys.witness import UNKNOWN, MasterUse, Witness, unwitnessed
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from proxy.clock import Clock
@@ -30,6 +30,7 @@ from proxy.envelope.message import DataKey, Header, open_header, parse_header
 from proxy.envelope.sizes import FRAME
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.ring import KeyRing, MasterKey
+from proxy.keys.witness import UNKNOWN, MasterAction, MasterUse, Witness, unwitnessed
 
 ID_BYTES = 16
 MAX_CACHED = 1024
@@ -51,34 +52,6 @@ class KekStore(Protocol):
     async def put(self, bucket: str, key: str, body: bytes) -> object:
         """Write an object; raises `S3Error` ServiceUnavailable."""
         ...
-
-
-UNKNOWN = "unknown"
-"""Stands for the master key of a bucket key whose document does not tell, or is gone."""
-
-
-MasterAction: TypeAlias = Literal["kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
-
-
-@dataclass(frozen=True, slots=True)
-class MasterUse:
-    """What a master key was asked to do, mostly for a bucket key; also told when it comes to nothing."""
-
-    action: MasterAction
-    key: str
-    """The master key's ARN, or `UNKNOWN`."""
-    kek: str | None
-    """None where nothing names a key at all."""
-    context: Context
-    error: S3Error | IntegrityError | None = None
-
-
-Witness: TypeAlias = Callable[[MasterUse], Awaitable[None]]
-"""Keeps uses on record: what it raises keeps the bucket key from being used."""
-
-
-async def unwitnessed(use: MasterUse) -> None:
-    """Forget it, where no trail is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +157,31 @@ def parse_kek(raw: bytes) -> KekDocument:
 
 
 async def seal_kek(
-    id: str, secret: bytes, created: float, bucket: str, masters: Sequence[MasterKey], entropy: Entropy
+    id: str,
+    secret: bytes,
+    created: float,
+    bucket: str,
+    masters: Sequence[MasterKey],
+    entropy: Entropy,
+    action: MasterAction,
+    witness: Witness,
 ) -> bytes:
-    """Write a fresh document for a KEK under each of `masters`; raises as `MasterKey.wrap` does."""
+    """Write a fresh document for a KEK under each of `masters`; raises as `MasterKey.wrap` does.
+
+    `witness` is told of each key as it was used, and of the one that failed.
+    """
     data_key = DataKey(entropy)
     stored = {_KIND_NAME: _KIND, _ID_NAME: id, _CREATED_NAME: str(int(created)), _BUCKET_NAME: bucket}
     required = {ARN_NAME: bucket_arn(bucket)}
-    edks = [await master.wrap(data_key.plaintext, {**stored, **required}) for master in masters]
+    edks = []
+    for master in masters:
+        use = MasterUse(action, master.arn, id, required)
+        try:
+            edks.append(await master.wrap(data_key.plaintext, {**stored, **required}))
+        except (S3Error, IntegrityError) as error:
+            await witness(replace(use, error=error))
+            raise
+        await witness(use)
     header, sealing = data_key.seal_header(MappingProxyType(stored), edks, FRAME, required)
     return header + seal_whole(sealing, secret)
 
@@ -336,14 +327,8 @@ class BucketKeks:
             if recovery is None:
                 raise S3Error("InternalError", detail=f"there is no key `{settings.recovery}`")
             masters.append(recovery)
-        about = {ARN_NAME: bucket_arn(bucket)}
-        try:
-            document = await seal_kek(name, secret, now, bucket, masters, self._entropy)
-        except (S3Error, IntegrityError) as error:
-            await witness(MasterUse("kms:GenerateDataKey", master.arn, name, about, error))
-            raise
-        for each in masters:
-            await witness(MasterUse("kms:GenerateDataKey", each.arn, name, about))
+        action: MasterAction = "kms:GenerateDataKey"
+        document = await seal_kek(name, secret, now, bucket, masters, self._entropy, action, witness)
         # Stored before anything is wrapped under it: an object must never outlive its only key.
         await self._store.put(*kek_location(self._state(), bucket, name), document)
         kek = Kek(name, master, float(int(now)), self._keyring(name, secret), now, now + settings.cache_seconds)

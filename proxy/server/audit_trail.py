@@ -19,7 +19,7 @@ from proxy.audit.event import KeyUse, Outcome
 from proxy.audit.journal import Journal
 from proxy.config import Audit, Config
 from proxy.errors import ConfigError, S3Error
-from proxy.keys.kek import MasterUse
+from proxy.keys.witness import MasterUse
 
 MAX_BATCH = 256
 """Records written in one go: each batch takes one lock and one write, however many wait."""

@@ -17,9 +17,9 @@ from proxy.envelope.context import Context
 from proxy.envelope.entropy import Entropy
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody, Holder
-from proxy.keys.kek import UNKNOWN, MasterAction, MasterUse, Witness
 from proxy.keys.ring import KeyRing
 from proxy.keys.rules import KeyChoice, choose_key
+from proxy.keys.witness import UNKNOWN, MasterAction, MasterUse, Witness
 from proxy.s3.headers import Headers
 from proxy.server.audit_trail import KeyTrail, master_event
 

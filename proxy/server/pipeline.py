@@ -23,7 +23,7 @@ from proxy.envelope.state import StateSeal
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.payload import verify_buffered
-from proxy.rewrite import complete
+from proxy.rewrite import UnknownAliasError, complete
 from proxy.s3.deletes import DeleteBatch, without
 from proxy.s3.request import S3Request, recognise
 from proxy.server.answers import Answers
@@ -171,7 +171,11 @@ class Pipeline:
         """Apply the header rules of the bucket, and read a body that policies or checks must see whole."""
         rules, bucket = exchange.rules, signed.request.bucket
         settings = None if bucket is None else rules.config.bucket(bucket)
-        exchange.completed = complete(signed.request, signed.claim, settings, rules.access.kms)
+        try:
+            exchange.completed = complete(signed.request, signed.claim, settings, rules.access.kms)
+        except UnknownAliasError as error:
+            await self._sealed.refused(exchange, signed.request, error)
+            raise
         request = exchange.completed.request
         if request.operation.body in STREAMS:
             return Asked(request, signed.claim, form=signed.form)

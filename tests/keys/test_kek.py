@@ -17,9 +17,10 @@ from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.keyring import PROVIDER, AesKeyring, Edk
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody
-from proxy.keys.kek import BucketKeks, MasterUse, kek_id, parse_kek
+from proxy.keys.kek import BucketKeks, kek_id, parse_kek
 from proxy.keys.local import local_key
 from proxy.keys.ring import KeyRing, MasterKey
+from proxy.keys.witness import MasterUse
 from tests.keys.conftest import CONTEXT, DATA_KEY, FakeService, Observed, aes, rsa_settings
 
 ENTROPY = SystemEntropy()
@@ -239,6 +240,28 @@ async def test_a_recovery_key_opens_the_document_without_the_master_key() -> Non
     assert await Proxy(documents, rsa_settings("offline")).unwrap(edk) == DATA_KEY
     with pytest.raises(S3Error, match="InternalError"):
         await writer.wrap(replace(SETTINGS, recovery="gone"))
+
+
+async def test_a_document_that_one_of_its_keys_does_not_seal_is_on_record_under_that_key() -> None:
+    offline = replace(rsa_settings("offline", can_read=False), enabled=False)
+    proxy, seen = Proxy(Documents(), aes("hr", 1), offline), []
+
+    async def witness(use: MasterUse) -> None:
+        seen.append((use.key.rpartition("/")[2], use.action, use.error and str(use.error).partition(":")[0]))
+
+    settings = replace(SETTINGS, recovery="offline")
+    with pytest.raises(S3Error, match=r"KMS\.DisabledException"):
+        await proxy.keks.wrap("bucket", proxy.ring.find("hr"), settings, DATA_KEY, CONTEXT, witness)
+    assert seen == [
+        ("hr", "kms:GenerateDataKey", None),
+        ("offline", "kms:GenerateDataKey", "KMS.DisabledException"),
+    ]
+    assert proxy.documents.objects == {}
+    proxy.configure(aes("hr", 1, enabled=False), rsa_settings("offline", can_read=False))
+    seen.clear()
+    with pytest.raises(S3Error, match=r"KMS\.DisabledException"):
+        await proxy.keks.wrap("bucket", proxy.ring.find("hr"), settings, DATA_KEY, CONTEXT, witness)
+    assert seen == [("hr", "kms:GenerateDataKey", "KMS.DisabledException")], "the other one was not asked"
 
 
 async def test_the_recovery_keys_policy_does_not_decide_when_the_master_key_is_down() -> None:

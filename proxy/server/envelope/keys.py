@@ -26,9 +26,9 @@ from proxy.envelope.keyring import Edk
 from proxy.envelope.s3ec import KMS_WRAP, ClientObject, kms_edk, unwrap_with_aes, unwrap_with_rsa
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody, Holder
-from proxy.keys.kek import UNKNOWN, MasterUse, Witness
 from proxy.keys.ring import KeyRing, MasterKey
 from proxy.keys.rules import ALGORITHM, BUCKET_KEY, KEY_ID, KeyChoice, choose_key
+from proxy.keys.witness import UNKNOWN, MasterUse, Witness
 from proxy.s3.headers import Headers
 from proxy.server.audit_trail import KeyTrail, master_event
 from proxy.server.envelope.customer_keys import (
@@ -366,11 +366,8 @@ class Capsules:
 
 
 def _asked_for(exchange: Exchange, named: str) -> str:
-    """Return the ARN that policies were asked about for a key that does not exist here."""
-    try:
-        return exchange.rules.access.kms.key_arn(named)
-    except S3Error:
-        return UNKNOWN
+    """Return the ARN that policies were asked about for a key that does not exist here, or that of an alias."""
+    return exchange.rules.access.kms.arn_as_written(named)
 
 
 async def _nothing() -> None:

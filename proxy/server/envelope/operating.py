@@ -29,9 +29,10 @@ from proxy.envelope.sizes import FRAME, LOCATOR, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import Forwarder, Route
 from proxy.keys.custody import Custody
-from proxy.keys.kek import BucketKeks, MasterUse
+from proxy.keys.kek import BucketKeks
 from proxy.keys.registry import build_ring
 from proxy.keys.ring import KeyRing
+from proxy.keys.witness import MasterUse
 from proxy.s3.checksums import ALGORITHMS, encode_value
 from proxy.s3.etags import quote_etag
 from proxy.s3.headers import Headers

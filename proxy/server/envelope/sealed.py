@@ -16,7 +16,7 @@ from proxy.envelope.customer_key import NAME, OWN_FIELDS
 from proxy.envelope.state import StateSeal
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest, Step
-from proxy.rewrite import MAKES_OBJECT
+from proxy.rewrite import MAKES_OBJECT, UnknownAliasError
 from proxy.s3.copy_source import parse_copy_source
 from proxy.s3.request import S3Request
 from proxy.s3.xml import parse_xml
@@ -108,6 +108,7 @@ class SealedBuckets:
         manifests = Manifests(store, capsules)
         reader, writer = Reader(store, capsules, answers, manifests), Writer(store, capsules, answers)
         self._store = store
+        self._capsules = capsules
         self._answers = answers
         self._store_side = StoreSide(store, answers)
         lister = Lister(store, reader, answers)
@@ -145,6 +146,12 @@ class SealedBuckets:
             "UpdateObjectEncryption": Updater(store, capsules).update,
             "UploadPartCopy": part_copier.copy,
         }
+
+    async def refused(self, exchange: Exchange, request: S3Request, error: UnknownAliasError) -> None:
+        """Keep on record that a write asked for a key by an alias that none here has."""
+        if request.operation.name in MAKES_OBJECT and request.bucket and request.key:
+            place = self._capsules.place(exchange, request.bucket, request.key)
+            await self._capsules.refused(exchange, place, "kms:GenerateDataKey", error.alias, error)
 
     def handler(self, exchange: Exchange, request: S3Request) -> Handler | None:
         """Return who answers a request; None when its bucket is none of ours and it goes on as it is.

@@ -10,7 +10,7 @@ from proxy.envelope.capsule import redraft_capsule
 from proxy.envelope.context import object_arn
 from proxy.envelope.single import envelope_value
 from proxy.errors import IntegrityError, S3Error
-from proxy.keys.kek import MasterUse
+from proxy.keys.witness import MasterUse
 from proxy.server.ledger import Ledger, choose_default, recorded, unwrap_recorded
 from proxy.server.rotation.replacing import replace_capsule
 from proxy.server.rotation.session import Session

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from proxy.envelope.capsule import redraft_capsule
-from proxy.envelope.context import ARN_NAME, object_arn
+from proxy.envelope.context import object_arn
 from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.keyring import KEY_SIZE
 from proxy.envelope.single import Envelope, envelope_value
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Holder
-from proxy.keys.kek import KekDocument, MasterUse, Witness, bucket_arn, kek_location, open_kek, seal_kek
+from proxy.keys.kek import KekDocument, kek_location, open_kek, seal_kek
 from proxy.keys.ring import MasterKey
 from proxy.keys.rules import KeyChoice, uses_kek
+from proxy.keys.witness import MasterUse, Witness
 from proxy.server.ledger import Ledger, recorded, unwrap_recorded
 from proxy.server.rotation import steps
 from proxy.server.rotation.depot import USUAL, Guard, Stored
@@ -133,7 +134,9 @@ class Rewrapper:
         secret = await open_kek(document, bound, self._ring, "kms:ReEncryptFrom", witness)
         if self._dry_run:
             return "rewrapped"
-        fresh = await self._sealed(document, secret, bound, masters, witness)
+        fresh = await seal_kek(
+            document.id, secret, document.created, bound, masters, self._entropy, "kms:ReEncryptTo", witness
+        )
         await self._depot.put(place, key, fresh)
         steps.reached("document-written")
         if await self._depot.get(place, key) != fresh:
@@ -141,19 +144,6 @@ class Rewrapper:
         await self._prune(place, key)
         steps.reached("document-pruned")
         return "rewrapped"
-
-    async def _sealed(
-        self, document: KekDocument, secret: bytes, bound: str, masters: list[MasterKey], witness: Witness
-    ) -> bytes:
-        """Write a document anew; nothing comes of it before every key that wraps it is on record."""
-        uses = [
-            MasterUse("kms:ReEncryptTo", master.arn, document.id, {ARN_NAME: bucket_arn(bound)}) for master in masters
-        ]
-        sealing = seal_kek(document.id, secret, document.created, bound, masters, self._entropy)
-        fresh = await recorded(witness, uses[0], sealing)
-        for use in uses[1:]:
-            await witness(use)
-        return fresh
 
     async def _prune(self, bucket: str, key: str) -> bool:
         """Delete the older versions of a document, which an older key opens; tell whether there were any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import resource
 import signal
@@ -21,6 +22,7 @@ from proxy.audit.database import database_places
 from proxy.audit.journal import journal_places
 from proxy.cli.main import main
 from tests.conftest import ACCOUNT, Store
+from tests.keys.conftest import public_pem, rsa_key
 from tests.keys.transit import TOKEN, Transit
 from tests.server.envelope.conftest import Sealed, sealed_proxy
 
@@ -97,6 +99,32 @@ def test_bucket_keys_that_cannot_be_opened_are_on_record(moto_store: Store, tmp_
             assert len(uses(tmp_path, outcome="failed", operation="GetObject")) == 3
     for rendering in ("cloudtrail", "ocsf"):
         assert main(["audit", "export", "--path", str(tmp_path / "keys.jsonl"), "--format", rendering]) == 0
+
+
+def test_a_bucket_key_that_its_recovery_key_does_not_seal_is_on_record_under_that_key(
+    moto_store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "offline.pem").write_text(public_pem(rsa_key(2048)))
+    keys = '  offline: {type: rsa, public: "${file:offline.pem}"}'
+    extra = '  "kek-*": {encryption: {mode: envelope, key: hr, kek: {use: always, recovery: offline}}}\n'
+    with sealed_proxy(tmp_path, moto_store, keys=keys, extra=extra + TRAIL) as running:
+        bucket = running.bucket("kek")
+        running.client.put_object(Bucket=bucket, Key="a", Body=b"x")
+    config = tmp_path / "config.yaml"
+    fresh = f'versions: [{{id: "3", material: {base64.b64encode(b"3" * 32).decode()}}}, '
+    config.write_text(config.read_text().replace("versions: [", fresh, 1).replace('.pem}"}', '.pem}", enabled: false}'))
+    assert main(["keys", "rewrap", "--config", str(config), "--bucket", bucket, "--only", "bucket-keys"]) != 0
+    failed = [(use["key"], use["operation"], use["error"]) for use in uses(tmp_path, outcome="failed")]
+    assert failed == [(f"{ARN}/offline", "keys rewrap", "KMS.DisabledException")]
+    off = keys.replace('.pem}"}', '.pem}", enabled: false}')
+    with sealed_proxy(tmp_path, moto_store, keys=off, extra=extra + TRAIL) as running:
+        assert fails(lambda: running.client.put_object(Bucket=bucket, Key="b", Body=b"x")) == "KMS.DisabledException"
+    done = [(use["key"], use["outcome"], "kek" in use) for use in uses(tmp_path, object="b")]
+    assert done == [
+        (f"{ARN}/hr", "allowed", True),
+        (f"{ARN}/offline", "failed", True),
+        (f"{ARN}/hr", "failed", False),  # what the object was to be wrapped under
+    ]
 
 
 def test_what_an_operator_reads_with_a_key_is_on_record(moto_store: Store, tmp_path: Path) -> None:
