@@ -18,8 +18,11 @@ from proxy.envelope.frames import Buffer
 from proxy.envelope.keyring import NONCE_SIZE, TAG_SIZE
 from proxy.errors import IntegrityError
 
+MAX_SIGNATURE = 144
+"""Above what ECDSA over P-384, the largest curve of any suite, takes in DER: 104 bytes."""
 _HEAD = 4 + NONCE_SIZE
-_FINAL_HEAD = 4 + 4 + NONCE_SIZE + 4
+FINAL_HEAD = 4 + 4 + NONCE_SIZE + 4
+"""Bytes of a last frame before its plaintext."""
 _END = b"\xff\xff\xff\xff"
 
 
@@ -38,10 +41,41 @@ def measure(header: ForeignHeader, stored_size: int) -> Extent:
     Raises `IntegrityError` size for a length that no message with this header has.
     """
     frame = header.frame_length
-    regular, rest = divmod(stored_size - len(header.raw) - _FINAL_HEAD - TAG_SIZE, frame + _HEAD + TAG_SIZE)
+    regular, rest = divmod(stored_size - len(header.raw) - FINAL_HEAD - TAG_SIZE, frame + _HEAD + TAG_SIZE)
     if regular < 0 or rest > frame:
         raise IntegrityError("size", "no message with these frames has this length")
     return Extent(regular * frame + rest, regular + 1)
+
+
+def last_frames(header: ForeignHeader, stored_size: int) -> list[tuple[int, int]]:
+    """Return where the last frame of a signed message of `stored_size` bytes can be: its offset and its number.
+
+    Few, since a signature is not long; which of them it is shows in its head, for `extent_by_end`.
+    """
+    wire = header.frame_length + _HEAD + TAG_SIZE
+    rest = _beside_frames(header, stored_size)
+    least = max(0, -(-(rest - header.frame_length - MAX_SIGNATURE) // wire))
+    return [(len(header.raw) + count * wire, count + 1) for count in range(least, (rest - 1) // wire + 1)]
+
+
+def extent_by_end(header: ForeignHeader, stored_size: int, number: int, head: bytes) -> Extent | None:
+    """Return the extent of a signed message by the head of its last frame; None when that is not its last frame.
+
+    Nothing of it is verified: it holds if the message does, and must be compared with what is opened.
+    """
+    final_size = int.from_bytes(head[-4:], "big")
+    regular = number - 1
+    signature = _beside_frames(header, stored_size) - regular * (header.frame_length + _HEAD + TAG_SIZE) - final_size
+    if len(head) != FINAL_HEAD or head[:8] != _END + number.to_bytes(4, "big"):
+        return None
+    if final_size > header.frame_length or not 0 < signature <= MAX_SIGNATURE:
+        return None
+    return Extent(regular * header.frame_length + final_size, number)
+
+
+def _beside_frames(header: ForeignHeader, stored_size: int) -> int:
+    """Return what is left of a signed message for regular frames, the last one's plaintext, and the signature."""
+    return stored_size - len(header.raw) - FINAL_HEAD - TAG_SIZE - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +102,7 @@ class ForeignSpan:
         """Length of the frames as stored."""
         regular = self.last - self.first + (self.last < self.frame_count)
         size = regular * (_HEAD + self.header.frame_length + TAG_SIZE)
-        return size if self.last < self.frame_count else size + _FINAL_HEAD + self.final_size + TAG_SIZE
+        return size if self.last < self.frame_count else size + FINAL_HEAD + self.final_size + TAG_SIZE
 
 
 def foreign_span(header: ForeignHeader, extent: Extent, first: int, last: int) -> ForeignSpan:
@@ -114,7 +148,7 @@ class ForeignSpanOpener:
             return None
         is_final = number == span.frame_count
         length = span.final_size if is_final else span.header.frame_length
-        head = _FINAL_HEAD if is_final else _HEAD
+        head = FINAL_HEAD if is_final else _HEAD
         end = head + length + TAG_SIZE
         if len(pending) < end:
             return None

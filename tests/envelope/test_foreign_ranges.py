@@ -9,7 +9,16 @@ import pytest
 from aws_encryption_sdk.identifiers import AlgorithmSuite
 
 from proxy.envelope.foreign import MAX_HEADER, ForeignHeader, parse_foreign_header
-from proxy.envelope.foreign_ranges import Extent, ForeignSpanOpener, foreign_span, measure
+from proxy.envelope.foreign_ranges import (
+    FINAL_HEAD,
+    MAX_SIGNATURE,
+    Extent,
+    ForeignSpanOpener,
+    extent_by_end,
+    foreign_span,
+    last_frames,
+    measure,
+)
 from proxy.envelope.keyring import unwrap_any
 from proxy.errors import IntegrityError
 from tests.envelope.test_foreign import MINE, SUITES, written
@@ -55,6 +64,42 @@ def test_the_length_of_a_message_tells_that_of_its_plaintext(frame: int) -> None
             with pytest.raises(IntegrityError) as caught:
                 measure(header, impossible)
             assert caught.value.where == "size"
+
+
+SIGNING = [suite for suite in SUITES if suite.is_signing()]
+
+
+def found(message: bytes) -> list[Extent]:
+    header = parse_foreign_header(message[:MAX_HEADER])
+    candidates = last_frames(header, len(message))
+    assert len(candidates) <= 1 + (FRAME + MAX_SIGNATURE) // FRAME
+    heads = ((number, message[start : start + FINAL_HEAD]) for start, number in candidates)
+    extents = (extent_by_end(header, len(message), number, head) for number, head in heads)
+    return [extent for extent in extents if extent is not None]
+
+
+@pytest.mark.parametrize("suite", SIGNING, ids=lambda suite: f"{suite.algorithm_id:04x}")
+def test_the_last_frame_of_a_signed_message_tells_how_much_it_holds(suite: AlgorithmSuite) -> None:
+    for size in (0, 1, FRAME - 1, FRAME, FRAME + 1, 2 * FRAME, 1000):
+        body = os.urandom(size)
+        message = written(body, suite, FRAME)
+        [extent] = found(message)
+        assert extent.plain_size == size
+        if size:
+            assert read(message, extent, size // 2, size - 1) == body[size // 2 :]
+
+
+def test_a_signed_message_of_another_length_has_no_last_frame() -> None:
+    message = written(bytes(1000), SIGNING[0], FRAME)
+    for other in (message[:-200], message + bytes(200), message[: -FRAME - 200], message[:50] + bytes(100)):
+        if len(other) > 150:
+            assert found(other) == []
+    raw = bytearray(message)
+    header = parse_foreign_header(message[:MAX_HEADER])
+    start = len(header.raw) + (1000 // FRAME) * (FRAME + 32)
+    for at in (0, 7, FINAL_HEAD - 1):
+        changed = raw[: start + at] + bytes([raw[start + at] ^ 0xFF]) + raw[start + at + 1 :]
+        assert found(bytes(changed)) == []
 
 
 def test_lengths_between_two_messages_belong_to_none() -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from proxy.envelope.s3ec import MAX_OBJECT
 from proxy.errors import S3Error
 
 MAX_HELD = 256 * 2**20
 """Stored bytes of such objects at once; opening one takes up to three times its size for a moment."""
+
+
+def refuse_large_object(size: int) -> None:
+    """Raise `S3Error` NotImplemented for an object of the S3 Encryption Client that nobody could verify in memory."""
+    if size > MAX_OBJECT:
+        what = f"Objects of the S3 Encryption Client are read and copied up to {MAX_OBJECT} stored bytes"
+        raise S3Error("NotImplemented", f"{what}, since nothing of them can be verified before their end.")
 
 
 class Holding:

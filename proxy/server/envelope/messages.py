@@ -51,7 +51,7 @@ class MessageReader:
         """Answer with a message whose bytes wait in `answer` behind `start`, or with a range of it."""
         exchange = asking.exchange
         header, data_key = await self._open(asking, start)
-        _refuse_unframed(header, found.size)
+        refuse_unframed(header, found.size)
         opener = ForeignOpener(header, data_key)
         plaintext = _opened(opener, start[len(header.raw) :], answer)
         exchange.answered(answer.status, answer.headers)
@@ -77,7 +77,7 @@ class MessageReader:
         if found.size <= MAX_OBJECT:
             return None
         header, data_key = await self._open(asking, start)
-        _refuse_unframed(header, found.size)
+        refuse_unframed(header, found.size)
         if header.suite.signing is None:
             extent = measure(header, found.size)
         else:
@@ -142,7 +142,7 @@ class MessageReader:
         return extent
 
 
-def _refuse_unframed(header: ForeignHeader, size: int) -> None:
+def refuse_unframed(header: ForeignHeader, size: int) -> None:
     """Refuse a message in one piece that is too large to be held until its tag is verified."""
     if not header.frame_length and size > MAX_UNIT:
         raise S3Error("NotImplemented", f"Encryption SDK messages without frames are served up to {MAX_UNIT} bytes.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 
 from proxy.envelope.capsule import Kind
@@ -21,7 +21,7 @@ from proxy.s3.xml import parse_xml
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import OF_READING, for_the_store, refuse_idle_key
 from proxy.server.envelope.fields import source_conditions
-from proxy.server.envelope.foreign_sources import ForeignSources
+from proxy.server.envelope.foreign_sources import ForeignSources, Plaintext
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.passage import opened
@@ -50,8 +50,8 @@ class Source:
     query: tuple[tuple[str, str], ...] = field(default=())
     store_key: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The fields of the key that the store wants for it (SSE-C), where the store encrypts it."""
-    held: bytes | None = field(default=None, repr=False)
-    """The plaintext of what other software encrypted."""
+    foreign: Plaintext | None = None
+    """What it holds, where other software encrypted it."""
 
     @property
     def version_fields(self) -> list[tuple[str, str]]:
@@ -108,7 +108,7 @@ class Sources:
                 plaintext = await self._foreign.open(exchange, authorized, place, version, found, held)
                 if plaintext is not None:
                     shown = without_client_fields(answer.headers)
-                    return Source(place, version, found, shown, None, len(plaintext), query, held=plaintext)
+                    return Source(place, version, found, shown, None, plaintext.size, query, foreign=plaintext)
             if found.value is not None:
                 # Whoever passes ciphertext keeps its mark; read as a source it would lose it.
                 raise undeclared(source.bucket)
@@ -167,8 +167,10 @@ class Sources:
             answers.append(answer)
             return answer, skip
 
-        if source.held is not None:
-            yield source.held[first : last + 1]
+        if source.foreign is not None:
+            async with aclosing(source.foreign.read(first, last)) as plaintext:
+                async for piece in plaintext:
+                    yield piece
         elif source.envelope is None:
             answer, skip = await ask(first, last - first + 1)
             async for piece in opened(answer, _AsItIs(), skip, last - first + 1):

@@ -15,7 +15,6 @@ from proxy.envelope.context import ARN_NAME
 from proxy.envelope.foreign import looks_foreign, parse_foreign_header
 from proxy.envelope.message import MAX_HEADER
 from proxy.envelope.s3ec import (
-    MAX_OBJECT,
     ClientObjectOpener,
     is_client_encrypted,
     need_client_object,
@@ -28,7 +27,7 @@ from proxy.s3.etags import quote_etag
 from proxy.s3.ranges import ByteRange
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import stored_fields
-from proxy.server.envelope.holding import Holding
+from proxy.server.envelope.holding import Holding, refuse_large_object
 from proxy.server.envelope.keys import Capsules
 from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
@@ -147,9 +146,10 @@ class UnmarkedReader:
         """Open an object of the S3 Encryption Client: one tag, so nothing is released before its end."""
         exchange, place = asking.exchange, asking.place
         admit_plain(exchange, place)
+        refuse_large_object(found.size)
         client_object = need_client_object(found.metadata)
         data_key = await self._capsules.unwrap_client_object(exchange, place, client_object)
-        with self._holding.of(min(found.size, MAX_OBJECT)):
+        with self._holding.of(found.size):
             opener = ClientObjectOpener(client_object, data_key)
             while data := await answer.read():
                 opener.feed(data)

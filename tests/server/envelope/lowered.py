@@ -26,7 +26,7 @@ if __name__ == "__main__":
         module.reached = reached  # type: ignore[attr-defined]  # a name that it imported
     sizes.MAX_SINGLE_PLAIN = sizes.MAX_PUT = LIMIT
     streamed_parts.PART = PART
-    messages.MAX_OBJECT = messages.MAX_UNIT = foreign_sources.MAX_OBJECT = HELD
+    messages.MAX_OBJECT = messages.MAX_UNIT = foreign_sources.MAX_OBJECT = holding.MAX_OBJECT = HELD
     holding.MAX_HELD = HELD // 2
     relay.KEEPALIVE_SECONDS = 0.01
     sys.exit(main())

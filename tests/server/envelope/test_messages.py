@@ -154,8 +154,3 @@ def test_objects_that_are_held_whole_do_not_fill_the_memory(proxy: Sealed) -> No
             copy = {"Bucket": there, "Key": "large", "CopySource": f"{bucket}/{kind} large"}
             assert refused(proxy.client.copy_object, **copy) == (503, "SlowDown")
             assert refused(proxy.client.get_object, Bucket=bucket, Key=f"{kind} large") == (503, "SlowDown")
-
-
-def test_a_message_too_large_to_be_held_is_not_copied(proxy: Sealed) -> None:
-    copy = {"Bucket": proxy.bucket(), "Key": "copy", "CopySource": f"{stored(proxy, message(PLAIN))}/key"}
-    assert refused(proxy.client.copy_object, **copy) == (501, "NotImplemented")
