@@ -7,6 +7,7 @@ import base64
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +66,12 @@ def export_line(variable: str, secret: str) -> str:
 def write_secrets(folder: Path, stem: str, fresh: tuple[Fresh, ...]) -> Mapping[str, Path]:
     """Write `STEM.ENDING` for each part, readable by its owner alone; returns setting -> path.
 
-    Nothing is overwritten, and nothing stays behind when one cannot be written. Raises `ConfigError`.
+    The folder is made where there is none yet in its own. Nothing is overwritten, and no secret stays behind when one
+    cannot be written. Raises `ConfigError`.
     """
     written: dict[str, Path] = {}
+    with suppress(OSError):  # what is wrong with it shows when the first is written
+        folder.mkdir(mode=0o700, exist_ok=True)
     try:
         for part in fresh:
             path = folder / f"{stem}.{part.ending}"

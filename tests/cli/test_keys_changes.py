@@ -159,7 +159,7 @@ def test_what_cannot_be_done_leaves_everything_as_it_was(
     (config.parent / "secrets" / "hr-2.key").unlink()
     monkeypatch.setenv("CLOUD_KEY_3", MATERIAL)
     assert keys("rotate", "cloud", config=config) == 2
-    assert keys("rotate", "hr", "--version-id", "new", "--folder", "/nowhere", config=config) == 2
+    assert keys("rotate", "hr", "--version-id", "new", "--folder", "/nowhere/at/all", config=config) == 2
 
     def changed(*_: object) -> None:
         config.write_text(before + "# somebody else\n")

@@ -24,6 +24,7 @@ from proxy.s3.pages import parse_page
 from proxy.s3.xml import Element
 from proxy.server.pace import Pace
 from proxy.server.rotation.depot import Depot, good_answer
+from proxy.server.rotation.replacing import NULL_VERSION
 from proxy.server.scan.protection import START_BYTES, Protection, read_head, read_start, worth_a_look
 
 PAGE = 1000
@@ -120,6 +121,10 @@ class Survey:
     async def _look(self, listed: Listed) -> Protection | None:
         query = [("versionId", listed.version_id)] if listed.version_id else []
         status, headers = await self._head(listed.key, query)
+        if status == 400 and listed.latest and listed.version_id == NULL_VERSION:
+            # Stores list such a version in buckets that have none, and not all of them know it by that name (moto).
+            query = []
+            status, headers = await self._head(listed.key, query)
         if status in (404, 405):
             return None
         if status == 400:

@@ -74,6 +74,18 @@ async def test_what_is_gone_meanwhile_is_no_object(status: int) -> None:
     assert await looking(Depot(lambda method, query: head(status))).look(LISTED) is None
 
 
+async def test_a_version_that_has_no_name_in_its_store_is_asked_for_without() -> None:
+    def answer(method: str, query: Mapping[str, str]) -> Answer:
+        return head(400) if "versionId" in query else head(200, x_amz_server_side_encryption="AES256")
+
+    kinds = {}
+    for version, latest in (("null", True), ("null", False), ("v1", True)):
+        found = await looking(Depot(answer)).look(Listed("a", 100, "e", "now", version, latest))
+        assert found is not None
+        kinds[version, latest] = found.kind
+    assert kinds == {("null", True): "sse-s3", ("null", False): "sse-c", ("v1", True): "sse-c"}
+
+
 async def test_a_store_in_trouble_is_asked_again_a_few_times() -> None:
     answers = iter([head(503), head(500), head(200)])
     found = await looking(Depot(lambda method, query: next(answers))).look(LISTED)
