@@ -87,6 +87,21 @@ async def test_a_new_version_writes_old_ones_read_and_one_that_is_retired_does_n
     await vault.close()
 
 
+async def test_who_may_rotates_a_key_from_here(bao: OpenBao) -> None:
+    bao.key("renewed")
+    more = 'path "transit/keys/renewed/rotate" { capabilities = ["update"] }'
+    vault = key(bao, bao.token(guides_policy("renewed") + more), "renewed")
+    await vault.renew("")
+    assert (await vault.wrap(DATA_KEY, CONTEXT)).key_info == b"hr@v2"
+    await vault.close()
+
+
+async def test_a_right_to_create_makes_a_missing_key_which_is_why_the_guide_gives_none(bao: OpenBao) -> None:
+    careless = bao.token('path "transit/*" { capabilities = ["create", "update"] }')
+    await key(bao, careless, "mistyped").wrap(DATA_KEY, CONTEXT)
+    assert "mistyped" in bao.operator.secrets.transit.list_keys()["data"]["keys"]
+
+
 @pytest.mark.parametrize(("name", "options"), [("pair", {"type": "rsa-2048"}), ("derived", {"derived": True})])
 async def test_a_key_that_cannot_bind_a_data_key_to_its_object_is_refused(
     bao: OpenBao, name: str, options: dict[str, object]
