@@ -10,7 +10,6 @@ from aiohttp import web
 from proxy.envelope.capsule import Kind, ObjectKeys
 from proxy.envelope.checksum import open_checksum
 from proxy.envelope.etags import mark_etag
-from proxy.envelope.s3ec import shown_size
 from proxy.envelope.single import Envelope, parse_envelope
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest
@@ -21,7 +20,6 @@ from proxy.server.envelope.customer_keys import refuse_idle_key
 from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.multiparts import Asking
-from proxy.server.envelope.plain_access import admit_plain
 from proxy.server.envelope.reading import Reader
 from proxy.server.exchange import Exchange
 from proxy.server.intake import Asked
@@ -56,8 +54,7 @@ class Attributes:
         size = found.size
         if found.value is None:
             refuse_idle_key(request.headers)
-            admit_plain(exchange, place)
-            size = shown_size(found.metadata, found.size)
+            size = (await self._reader.unmarked.look(Asking(exchange, authorized, place), found)).size
         else:
             envelope = parse_envelope(found.value)
             keys = await self._capsules.prove(exchange, place, envelope.capsule, request.headers)

@@ -10,7 +10,7 @@ from proxy.envelope.etags import unmark_etag
 from proxy.errors import S3Error
 from proxy.s3.checksum_elements import is_checksum_field
 from proxy.s3.deletes import DeleteBatch
-from proxy.s3.etags import map_etags
+from proxy.s3.etags import map_etags, quote_etag
 from proxy.s3.forwarding import upstream_headers
 from proxy.s3.headers import Headers
 from proxy.sealing import SSE
@@ -49,6 +49,16 @@ def conditions(headers: Headers) -> Mapping[str, str]:
     return {name: map_etags(value, unmark_etag) for name, value in found if value is not None}
 
 
+def pinned(fields: Mapping[str, str], etag: str) -> dict[str, str]:
+    """Return the fields of a further request for an object, which must still be the one with this ETag of the store.
+
+    The client's own conditions held when it was found; asked again, they could only say something else.
+    """
+    kept = {name: value for name, value in fields.items() if name not in _CONDITIONS}
+    return {**kept, "if-match": quote_etag(etag)}
+
+
+_CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
 _SOURCE = "x-amz-copy-source-"
 _SOURCE_CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 

@@ -16,7 +16,6 @@ from urllib.parse import quote
 from aiohttp import web
 
 from proxy.envelope.etags import mark_etag
-from proxy.envelope.s3ec import shown_size
 from proxy.envelope.single import parse_envelope
 from proxy.envelope.sizes import listed_plain_size
 from proxy.errors import IntegrityError, S3Error
@@ -174,14 +173,16 @@ class Lister:
             answer = await self._store.head(bucket, key, version)
         found = conceal(answer)
         size = _stored_size(entry)
-        if answer.status == 200 and found.value is not None:
+        if answer.status == 200:
             try:
-                size = await self._reader.shown_size(exchange, authorized, parse_envelope(found.value), found, key)
+                if found.value is None:
+                    size = await self._reader.listed_size(exchange, bucket, key, version, found)
+                else:
+                    envelope = parse_envelope(found.value)
+                    size = await self._reader.shown_size(exchange, authorized, envelope, found, key)
             except (IntegrityError, S3Error) as error:
                 # One damaged object must not hide the others; reading it says what is wrong.
                 _log.warning("the size of `%s/%s` cannot be told: %s", bucket, key, error)
-        elif answer.status == 200:
-            size = shown_size(found.metadata, size)
         if answer.status == 200:
             self._sizes[bucket, key, version, etag] = size
             if len(self._sizes) > MAX_KNOWN_SIZES:

@@ -9,21 +9,22 @@ from aiohttp import web
 
 from proxy.envelope.capsule import Kind, ObjectKeys
 from proxy.envelope.checksum import open_checksum
+from proxy.envelope.customer_key import customer_edk
 from proxy.envelope.frames import FrameOpener
 from proxy.envelope.ranges import Wanted, backend_range, locate, span
 from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
 from proxy.envelope.sizes import MAX_PARTS, multipart_plain_size, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest, Step
-from proxy.s3.etags import quote_etag
 from proxy.s3.ranges import ByteRange, parse_range
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
-from proxy.server.envelope.customer_keys import refuse_idle_key
-from proxy.server.envelope.fields import stored_fields
+from proxy.server.envelope.customer_keys import key_of, refuse_idle_key
+from proxy.server.envelope.fields import pinned, stored_fields
 from proxy.server.envelope.keys import Capsules, Fields, Place
 from proxy.server.envelope.manifests import Manifests
 from proxy.server.envelope.multiparts import Asking, MultipartReader
+from proxy.server.envelope.outlines import Outlines
 from proxy.server.envelope.passage import REPLACED, opened, replaced, send
 from proxy.server.envelope.unmarked import UnmarkedReader
 from proxy.server.envelope.unmet import UNMET, Unmet
@@ -42,7 +43,8 @@ class Reader:
         self._capsules = capsules
         self._answers = answers
         self._manifests = manifests
-        self._unmarked = UnmarkedReader(store, capsules)
+        self._outlines = Outlines(store)
+        self.unmarked = UnmarkedReader(store, capsules)
         self._unmet = Unmet(store, capsules)
         self._multipart = MultipartReader(self._manifests, capsules, answers)
 
@@ -69,7 +71,7 @@ class Reader:
                 return await self.refused(asking, answer)
             if found.value is None:
                 refuse_idle_key(request.headers)
-                return await self._unmarked.get(asking, wanted, answer, found)
+                return await self.unmarked.get(asking, wanted, answer, found)
             envelope = parse_envelope(found.value)
             if envelope.kind is Kind.SINGLE:
                 return await self._single(asking, wanted, answer, found, envelope)
@@ -94,7 +96,7 @@ class Reader:
             return await self.refused(asking, answer, looked=True)
         if found.value is None:
             refuse_idle_key(headers)
-            return await self._unmarked.part(asking, number, answer, found)
+            return await self.unmarked.part(asking, number, answer, found)
         envelope = parse_envelope(found.value)
         extra: Fields = []
         if envelope.kind is Kind.SINGLE:
@@ -152,7 +154,7 @@ class Reader:
                 return await self.refused(asking, answer)
             if found.value is None:
                 refuse_idle_key(headers)
-                return await self._unmarked.head(asking, answer, found)
+                return await self.unmarked.head(asking, answer, found)
             envelope = parse_envelope(found.value)
             keys = await self._capsules.prove(exchange, place, envelope.capsule, headers)
             plain = await self.shown_size(exchange, authorized, envelope, found, place.key)
@@ -202,12 +204,12 @@ class Reader:
     ) -> UpstreamAnswer:
         """Ask the store for the object, with the stored bytes that a range of a single-part one needs.
 
-        An `etag`, the store's own, takes the place of the client's condition, which held when it was found.
+        An `etag`, the store's own, takes the place of the client's conditions, which held when it was found.
         """
         request = authorized.request
         fields = stored_fields(request.headers)
         if etag:
-            fields["if-match"] = quote_etag(etag)
+            fields = pinned(fields, etag)
         if wanted is not None:
             limits = Wanted(wanted.first, wanted.last if wanted.first is not None else wanted.suffix)
             fields["range"] = backend_range(limits)
@@ -230,8 +232,14 @@ class Reader:
         # A store whose ETags tell no part count: the object itself has to.
         place = self._capsules.place(exchange, authorized.request.bucket or "", key)
         version = authorized.request.version_id or ""
+        if customer_edk(envelope.capsule.edks) is not None and key_of(authorized.request.headers, source=False) is None:
+            return await self._outlines.size(place.bucket, key, version, found)
         known = await self._manifests.find(exchange, authorized, place, version, envelope, found)
         return known.manifest.plain_size
+
+    async def listed_size(self, exchange: Exchange, bucket: str, key: str, version: str, found: Found) -> int:
+        """Return the size of an object without our mark, for a listing; raises `IntegrityError`, `S3Error`."""
+        return await self.unmarked.listed_size(self._capsules.place(exchange, bucket, key), version, found)
 
     async def _single(
         self,

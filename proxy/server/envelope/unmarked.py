@@ -11,31 +11,33 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from proxy.envelope.context import ARN_NAME
-from proxy.envelope.foreign import looks_foreign, parse_foreign_header
+from proxy.envelope.foreign import looks_foreign
 from proxy.envelope.message import MAX_HEADER
 from proxy.envelope.s3ec import (
     ClientObjectOpener,
     is_client_encrypted,
     need_client_object,
-    shown_size,
     without_client_fields,
 )
 from proxy.errors import S3Error
 from proxy.forward import Step
 from proxy.s3.etags import quote_etag
-from proxy.s3.ranges import ByteRange
+from proxy.s3.ranges import ByteRange, parse_range
 from proxy.server.envelope.concealed import Found, conceal
-from proxy.server.envelope.fields import stored_fields
+from proxy.server.envelope.fields import pinned, stored_fields
 from proxy.server.envelope.holding import Holding, refuse_large_object
-from proxy.server.envelope.keys import Capsules
+from proxy.server.envelope.keys import Capsules, Place
 from proxy.server.envelope.messages import MessageReader, read_start, send_held
 from proxy.server.envelope.multiparts import Asking
 from proxy.server.envelope.passage import REPLACED, replaced
 from proxy.server.envelope.plain_access import admit_plain
+from proxy.server.envelope.unmarked_looks import Look, UnmarkedLooks
 from proxy.server.relay import answer_fields, begin, relay
 from proxy.server.store import Store
 from proxy.server.upstream import UpstreamAnswer
+
+# Parameters that would make another operation of a read.
+_OF_OPERATION = frozenset({"attributes", "partNumber"})
 
 
 class UnmarkedReader:
@@ -45,27 +47,51 @@ class UnmarkedReader:
         self._store = store
         self._capsules = capsules
         self._holding = Holding()
+        self._looks = UnmarkedLooks()
         self._messages = MessageReader(capsules, self._ask, self._holding)
 
     async def head(self, asking: Asking, answer: UpstreamAnswer, found: Found) -> web.StreamResponse:
-        """Answer HeadObject; the size of a message that was not opened is that of its stored bytes."""
-        exchange, place = asking.exchange, asking.place
-        if not await self._names_itself(asking, found):
-            admit_plain(exchange, place)
-        if not is_client_encrypted(found.metadata):
-            return await relay(exchange, answer)
-        answer.headers = without_client_fields(answer.headers)
+        """Answer HeadObject; nothing is opened, so sizes are as true as the lengths of what is stored."""
+        exchange, parameters = asking.exchange, asking.authorized.request.parameters
+        answer.close()
+        size = (await self.look(asking, found)).size
+        answer.headers = (
+            without_client_fields(answer.headers) if is_client_encrypted(found.metadata) else answer.headers
+        )
         exchange.answered(200, answer.headers)
-        begin(exchange, 200, answer_fields(exchange, answer), shown_size(found.metadata, found.size))
+        fields = answer_fields(exchange, answer)
+        wanted = parse_range(asking.authorized.request.headers.get("range"))
+        if "partNumber" in parameters and size:
+            wanted = ByteRange(0)
+        if wanted is None:
+            begin(exchange, 200, fields, size)
+        else:
+            first, last = wanted.resolve(size)
+            begin(exchange, 206, [*fields, ("Content-Range", f"bytes {first}-{last}/{size}")], last - first + 1)
         return await exchange.reply.finish()
 
-    async def _names_itself(self, asking: Asking, found: Found) -> bool:
-        """Tell whether an object is a message that says so, where no other is served."""
-        settings = asking.exchange.rules.config.bucket(asking.place.bucket).encryption
-        if settings.read_plaintext or not found.size or is_client_encrypted(found.metadata):
-            return False
-        start = await self._start(asking, found)
-        return looks_foreign(start[:4]) and parse_foreign_header(start).context.get(ARN_NAME) == asking.place.arn
+    async def look(self, asking: Asking, found: Found) -> Look:
+        """Return what an object is; raises `IntegrityError` unmarked where its bucket serves none such."""
+        seen = await self._seen(asking, found)
+        if not seen.names_itself:
+            admit_plain(asking.exchange, asking.place)
+        return seen
+
+    async def _seen(self, asking: Asking, found: Found) -> Look:
+        async def ask(extent: ByteRange) -> UpstreamAnswer:
+            return await self._ask(asking, extent, found.etag, method="GET")
+
+        return await self._looks.look(asking.place, asking.version, found, ask)
+
+    async def listed_size(self, place: Place, version: str, found: Found) -> int:
+        """Return the size of an object that a listing shows: nobody asked for it, so the proxy asks for itself."""
+        query = [("versionId", version)] if version else []
+
+        async def ask(extent: ByteRange) -> UpstreamAnswer:
+            fields = {"range": str(extent), "if-match": quote_etag(found.etag)}
+            return await self._store.fetch(place.bucket, place.key, query, fields)
+
+        return (await self._looks.look(place, version, found, ask)).size
 
     async def _start(self, asking: Asking, found: Found) -> bytes:
         """Read the beginning of an object that is not empty."""
@@ -81,19 +107,21 @@ class UnmarkedReader:
 
         What other software encrypted counts as one part: the parts it was stored in are those of its ciphertext.
         """
-        sealed = is_client_encrypted(found.metadata)
-        if not sealed and not (found.size and looks_foreign((await self._start(asking, found))[:4])):
+        seen = await self._seen(asking, found)
+        if not seen.is_message and not is_client_encrypted(found.metadata):
             admit_plain(asking.exchange, asking.place)
             method = asking.authorized.request.head.method
             # Bytes come from what was looked at; HEAD has none, and there are stores that compare a part's own ETag.
-            seen = replace(found, etag="") if method == "HEAD" else found
-            part = await self._ask(asking, None, seen.etag, method=method, number=number)
-            return await self._passed(asking, part, seen)
+            same = replace(found, etag="") if method == "HEAD" else found
+            part = await self._ask(asking, None, same.etag, method=method, number=number)
+            return await self._passed(asking, part, same)
         if number != 1:
             raise S3Error("InvalidPartNumber")
         if asking.authorized.request.head.method == "HEAD":
             return await self.head(asking, answer, found)
-        return await self._again(asking, None, found)
+        if not seen.size:
+            return await self._again(asking, None, found)
+        return await self.get(asking, ByteRange(0), answer, found)
 
     async def get(
         self, asking: Asking, wanted: ByteRange | None, answer: UpstreamAnswer, found: Found
@@ -183,8 +211,8 @@ class UnmarkedReader:
         if wanted is not None:
             fields["range"] = str(wanted)
         if etag:
-            fields["if-match"] = quote_etag(etag)
-        query = [(name, value) for name, value in request.parameters.items() if name != "partNumber"]
+            fields = pinned(fields, etag)
+        query = [(name, value) for name, value in request.parameters.items() if name not in _OF_OPERATION]
         if number:
             query.append(("partNumber", str(number)))
         step = Step(method, asking.place.bucket, asking.place.key, tuple(query), fields)

@@ -143,7 +143,7 @@ def test_a_message_that_names_the_object_can_be_copied_and_looked_at_anywhere(se
     assert sealed.client.get_object(Bucket=bucket, Key="copy")["Body"].read() == TEXT
     copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/other"}
     assert refused(sealed.client.copy_object, **copy) == (403, "AccessDenied")
-    assert sealed.client.head_object(Bucket=bucket, Key="key")["ContentLength"] == len(raw)
+    assert sealed.client.head_object(Bucket=bucket, Key="key")["ContentLength"] == len(TEXT)
     assert refused(sealed.client.head_object, Bucket=bucket, Key="other")[0] == 403
 
 
