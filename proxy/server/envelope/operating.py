@@ -19,10 +19,11 @@ from proxy.config import BucketEncryption
 from proxy.envelope.capsule import Kind, ObjectKeys
 from proxy.envelope.checksum import open_checksum
 from proxy.envelope.context import ARN_NAME, object_arn
+from proxy.envelope.customer_key import NAME, CustomerKey, customer_edk
 from proxy.envelope.entropy import SystemEntropy
 from proxy.envelope.frames import Buffer, FrameOpener, FrameSealer
 from proxy.envelope.manifest import TAIL_READ, Manifest, open_trailer, parse_locator
-from proxy.envelope.message import DataKey
+from proxy.envelope.message import MAX_HEADER, DataKey
 from proxy.envelope.multipart import SegmentsOpener
 from proxy.envelope.single import Envelope, open_body_header, parse_envelope, plain_size_of_body
 from proxy.envelope.sizes import FRAME, LOCATOR, part_count_of
@@ -39,6 +40,9 @@ from proxy.s3.headers import Headers
 from proxy.server.audit_trail import KeyTrail, NoTrail, open_trail
 from proxy.server.credentials import UpstreamCredentials
 from proxy.server.envelope.concealed import Found, conceal
+from proxy.server.envelope.customer_keys import OF_READING, unwrap_with
+from proxy.server.envelope.messages import read_start
+from proxy.server.envelope.operating_foreign import ForeignContents, ForeignMessage, ForeignObject
 from proxy.server.envelope.passage import Opener, opened
 from proxy.server.envelope.sweeping import Sweeper
 from proxy.server.ledger import Ledger, choose_default, recorded, unwrap_recorded
@@ -51,13 +55,20 @@ from proxy.server.upstream import Endpoint, PooledUpstream, UpstreamAnswer
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored object, its head seen and its keys opened."""
+    """A stored object, its head seen and its key opened."""
 
     bucket: str
     key: str
     version: str
     found: Found
     headers: Headers
+    content: Sealed | ForeignMessage | ForeignObject
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What the proxy encrypted."""
+
     envelope: Envelope
     keys: ObjectKeys = field(repr=False)
 
@@ -75,43 +86,66 @@ class Operator:
         self._custody = custody
         self._entropy = SystemEntropy()
         self._ledger = Ledger(trail, self._entropy, operation)
+        self._foreign = ForeignContents(rules.config, ring, custody)
         self.sweeper = Sweeper(store, rules.config, SystemClock())
 
     def encryption(self, bucket: str) -> BucketEncryption:
         """Return how a bucket is encrypted."""
         return self._rules.config.bucket(bucket).encryption
 
-    async def look(self, bucket: str, key: str, version: str = "") -> Stored:
-        """Return an object with its keys; raises `S3Error` NoSuchKey, `IntegrityError`."""
+    async def look(self, bucket: str, key: str, version: str = "", own: CustomerKey | None = None) -> Stored:
+        """Return an object with its keys, `own` is its client's where it is under one (SSE-C).
+
+        Raises `S3Error` NoSuchKey, AccessDenied for another key than the client's, InvalidRequest for a key that is
+        not needed; `IntegrityError`.
+        """
         answer = await self._store.head(bucket, key, version)
         found = conceal(answer)
         if answer.status != 200:
             raise S3Error("NoSuchKey" if answer.status == 404 else "ServiceUnavailable", detail=str(answer.status))
         if found.value is None:
-            raise IntegrityError("unmarked", "the object is not encrypted")
+            if own is not None:
+                raise S3Error(*OF_READING.idle)
+            start = await self._start(bucket, key, version, found)
+            content = await self._foreign.find(bucket, key, found, start, self._ledger.witness(bucket, key))
+            return Stored(bucket, key, version, found, answer.headers, content)
         envelope = parse_envelope(found.value)
         home = self.encryption(bucket).bind_as or bucket
         arn = object_arn(home, key)
-        keys = envelope.capsule.open(await self._data_key(envelope, bucket, key, home), arn)
-        return Stored(bucket, key, version, found, answer.headers, envelope, keys)
+        keys = envelope.capsule.open(await self._data_key(envelope, bucket, key, home, own), arn)
+        return Stored(bucket, key, version, found, answer.headers, Sealed(envelope, keys))
 
-    async def _data_key(self, envelope: Envelope, bucket: str, key: str, home: str) -> bytes:
+    async def _data_key(self, envelope: Envelope, bucket: str, key: str, home: str, own: CustomerKey | None) -> bytes:
         """Unwrap the data key of a capsule; nothing comes out that is not on record, as with requests."""
         context = envelope.capsule.context(object_arn(home, key))
         witness = self._ledger.witness(bucket, key)
+        edk = customer_edk(envelope.capsule.edks)
+        if own is not None:
+            if edk is None:
+                raise S3Error(*OF_READING.idle)
+            use = MasterUse("kms:Decrypt", NAME, None, context)
+            return await recorded(witness, use, unwrap_with(own, edk, context, self._entropy))
         holders = await self._custody.holders(home, self.encryption(bucket), envelope.capsule.edks, witness)
         return (await unwrap_recorded(self._custody, holders, context, witness, "kms:Decrypt"))[1]
 
     async def plaintext(self, stored: Stored) -> AsyncIterator[Buffer]:
         """Yield the verified plaintext of a whole object; raises `IntegrityError`."""
+        content, size = stored.content, stored.found.size
+        if not isinstance(content, Sealed):
+            answer = await self._fetch(stored, "")
+            try:
+                async for piece in content.read(answer, size):
+                    yield piece
+            finally:
+                answer.close()
+            return
         opener: Opener
-        if stored.envelope.kind is Kind.SINGLE:
-            size = stored.found.size
-            key = open_body_header(stored.envelope.body_header, stored.keys)
+        if content.envelope.kind is Kind.SINGLE:
+            key = open_body_header(content.envelope.body_header, content.keys)
             opener = FrameOpener(key, plain_size_of_body(size))
         else:
-            manifest = await self.manifest(stored)
-            size, opener = manifest.segments_size, SegmentsOpener(manifest, stored.keys)
+            manifest = await self.manifest(stored, content.keys)
+            size, opener = manifest.segments_size, SegmentsOpener(manifest, content.keys)
         answer = await self._fetch(stored, "")
         try:
             async for piece in opened(answer, opener, 0, size):
@@ -121,7 +155,8 @@ class Operator:
 
     async def verify(self, stored: Stored) -> int:
         """Read a whole object and release nothing of it; return its size; raises `IntegrityError`."""
-        checksum = None if stored.found.checksum is None else open_checksum(stored.found.checksum, stored.keys)
+        content, sealed = stored.content, stored.found.checksum
+        checksum = open_checksum(sealed, content.keys) if sealed is not None and isinstance(content, Sealed) else None
         name, _, expected = (checksum or "").partition(";")[0].partition("=")
         hasher = ALGORITHMS[name.upper()].start() if checksum else None
         size = 0
@@ -150,14 +185,14 @@ class Operator:
                 yield out
         yield sealer.finish()
 
-    async def manifest(self, stored: Stored) -> Manifest:
+    async def manifest(self, stored: Stored, keys: ObjectKeys) -> Manifest:
         """Return the verified manifest of an object of several parts."""
         size, count = stored.found.size, part_count_of(stored.found.etag)
         tail = await self._range(stored, max(0, size - TAIL_READ))
         start = parse_locator(tail, size, count)
         if start < size - len(tail):
             tail = await self._range(stored, start)
-        return open_trailer(tail[start - size : -LOCATOR], size, stored.keys, count)
+        return open_trailer(tail[start - size : -LOCATOR], size, keys, count)
 
     async def _range(self, stored: Stored, start: int) -> bytes:
         answer = await self._fetch(stored, f"bytes={start}-{stored.found.size - 1}")
@@ -166,6 +201,20 @@ class Operator:
         if answer.status not in (200, 206) or found.size != stored.found.size:
             raise IntegrityError("range", f"the backend answered {answer.status} to a range of the object")
         return data[start - found.start :]
+
+    async def _start(self, bucket: str, key: str, version: str, found: Found) -> bytes:
+        """Return the beginning of an object, as much as tells what it is."""
+        if not found.size:
+            return b""
+        query = [("versionId", version)] if version else []
+        fields = {"if-match": quote_etag(found.etag), "range": f"bytes=0-{MAX_HEADER - 1}"}
+        answer = await self._store.fetch(bucket, key, query, fields)
+        try:
+            if answer.status not in (200, 206):
+                raise S3Error("ServiceUnavailable", detail=f"the upstream answered {answer.status}")
+            return await read_start(answer, min(found.size, MAX_HEADER))
+        finally:
+            answer.close()
 
     async def _fetch(self, stored: Stored, extent: str) -> UpstreamAnswer:
         query = [("versionId", stored.version)] if stored.version else []
