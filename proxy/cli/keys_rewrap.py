@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from proxy.cli.amounts import rate
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.cli.key_reports import add_report_option, as_json, as_table, on_screen, write_reports
@@ -59,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="nobody else writes to the bucket: go on with a store that does not check conditions of copies",
     )
-    parser.add_argument("--rate", metavar="NUMBER", type=float, help="objects a second, at most")
+    parser.add_argument("--rate", metavar="NUMBER", type=rate, help="objects a second, at most")
     parser.add_argument("--parallel", metavar="NUMBER", type=int, default=8, help="objects at once (default 8)")
     parser.add_argument("--start-after", metavar="KEY", default="", help="go on after this object")
     parser.add_argument("--progress", metavar="FILE", type=Path, help="keep here how far it is, and go on from there")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from proxy.cli.amounts import rate
 from proxy.cli.command import Command
 from proxy.cli.exits import Exit
 from proxy.cli.policy_explain import read_context, usage
@@ -58,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the mildest finding that makes the exit code 1 (default warning)",
     )
     parser.add_argument("--state", metavar="FILE", help="keep what was found here; a scan that broke off goes on")
-    parser.add_argument("--rate", metavar="NUMBER", type=_positive, help="requests a second, at most")
+    parser.add_argument("--rate", metavar="NUMBER", type=rate, help="requests a second, at most")
     parser.add_argument("--parallel", metavar="NUMBER", type=int, default=16, help="requests at once (default 16)")
     add_output_option(parser, STREAMED)
 
@@ -180,13 +181,6 @@ def _supposed(rules: Rules, arguments: argparse.Namespace) -> Supposed:
     if principal is not None and principal != "anonymous" and principal not in known:
         raise usage(f"`{principal}` is no identity of the configuration", f"known are {', '.join(known) or 'none'}")
     return Supposed(principal, arguments.source_ip, read_context(arguments.context))
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError("a rate is more than nothing")
-    return value
 
 
 def _stopped(config: Config, error: S3Error | IntegrityError, state: str | None) -> ConfigError:
