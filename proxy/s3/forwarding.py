@@ -48,6 +48,7 @@ _FORWARDED = frozenset(
         "if-match",
         "if-modified-since",
         "if-none-match",
+        "if-range",
         "if-unmodified-since",
         "origin",
         "range",

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from proxy.errors import S3Error
+from proxy.s3.headers import Headers
 
 _ONE_RANGE = re.compile(r"[Bb][Yy][Tt][Ee][Ss]=[ \t]*([0-9]{0,19})[ \t]*-[ \t]*([0-9]{0,19})[ \t]*")
 
@@ -48,6 +49,21 @@ class ByteRange:
             extras={"RangeRequested": str(self), "ActualObjectSize": str(size)},
             headers={"Content-Range": f"bytes */{size}"},
         )
+
+
+def current_range(asked: Headers, shown: Headers) -> ByteRange | None:
+    """Return the range that a request wants of an object whose answer has the fields `shown`, with its ETag in quotes.
+
+    None where there is none, and where If-Range names another state of the object: the client, which holds the
+    beginning of that one, gets all of this. Weak tags and dates that are not written as Last-Modified never match.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+    """
+    wanted, state = parse_range(asked.joined("range")), asked.joined("if-range")
+    if wanted is None or state is None:
+        return wanted
+    is_tag = state.startswith('"')
+    return wanted if state == shown.joined("etag" if is_tag else "last-modified") else None
 
 
 def parse_range(value: str | None) -> ByteRange | None:

@@ -58,6 +58,7 @@ _SINGLE_PLAIN = frozenset(
         "expires",
         "host",
         "if-modified-since",
+        "if-range",
         "if-unmodified-since",
         "origin",
         "range",

@@ -24,6 +24,7 @@ def test_what_s3_gives_a_meaning_to_goes_upstream() -> None:
         ("cache-control", "no-store"),
         ("content-md5", "abc="),
         ("if-match", '"a"'),
+        ("if-range", '"a"'),
         ("range", "bytes=0-1"),
         ("origin", "https://app.test"),
         ("user-agent", "aws-cli/1"),

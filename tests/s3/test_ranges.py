@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import S3Error
-from proxy.s3.ranges import ByteRange, parse_range
+from proxy.s3.headers import Headers
+from proxy.s3.ranges import ByteRange, current_range, parse_range
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,27 @@ def test_a_range_that_holds_nothing_is_an_error(value: str, size: int) -> None:
 )
 def test_a_range_that_is_written_reads_back(written: ByteRange) -> None:
     assert parse_range(str(written)) == written
+
+
+SHOWN = Headers.of([("etag", '"0123-0"'), ("last-modified", "Mon, 23 Nov 2026 20:00:00 GMT")])
+
+
+@pytest.mark.parametrize(
+    ("state", "holds"),
+    [
+        (None, True),
+        ('"0123-0"', True),
+        ("Mon, 23 Nov 2026 20:00:00 GMT", True),
+        ('"0123"', False),
+        ('W/"0123-0"', False),
+        ('"0123-0", "4567"', False),
+        ("Mon, 23 Nov 2026 20:00:01 GMT", False),
+        ("Monday, 23-Nov-26 20:00:00 GMT", False),
+        ("", False),
+    ],
+)
+def test_a_range_holds_for_the_state_that_it_was_begun_with(state: str | None, holds: bool) -> None:
+    asked = [("range", "bytes=5-9")] if state is None else [("range", "bytes=5-9"), ("if-range", state)]
+    assert current_range(Headers.of(asked), SHOWN) == (ByteRange(5, 9) if holds else None)
+    assert current_range(Headers.of(asked), Headers.of([])) == (None if state is not None else ByteRange(5, 9))
+    assert current_range(Headers.of(asked[1:]), SHOWN) is None

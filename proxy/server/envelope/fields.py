@@ -16,7 +16,7 @@ from proxy.s3.headers import Headers
 from proxy.sealing import SSE
 
 _ETAGS = ("if-match", "if-none-match", "x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match")
-_KEPT_BACK = frozenset({"range", "content-md5", "x-amz-copy-source-range"})
+_KEPT_BACK = frozenset({"range", "if-range", "content-md5", "x-amz-copy-source-range"})
 
 
 def stored_fields(headers: Headers) -> dict[str, str]:

@@ -29,7 +29,7 @@ from proxy.server.exchange import Exchange
 from proxy.server.relay import answer_fields
 from proxy.server.upstream import UpstreamAnswer
 
-_OTHER_CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-unmodified-since"})
+_OTHER_CONDITIONS = frozenset({"if-range", "if-none-match", "if-modified-since", "if-unmodified-since"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from proxy.envelope.single import Envelope, open_body_header, parse_envelope, pl
 from proxy.envelope.sizes import MAX_PARTS, multipart_plain_size, part_count_of
 from proxy.errors import IntegrityError, S3Error
 from proxy.forward import AuthorizedRequest, Step
-from proxy.s3.ranges import ByteRange, parse_range
+from proxy.s3.ranges import ByteRange, current_range, parse_range
 from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import key_of, refuse_idle_key
@@ -59,14 +59,8 @@ class Reader:
             answered = await self._multipart.warm(asking, wanted)
             if answered is not None:
                 return answered
-        answer = await self.ask(exchange, authorized, wanted)
+        answer, found, wanted = await self._first(asking, wanted)
         try:
-            found = conceal(answer)
-            if answer.status == 416:
-                # The store measures in stored bytes, and says nothing about the object.
-                answer.close()
-                answer = await self.ask(exchange, authorized, None)
-                found = conceal(answer)
             if answer.status >= 300:
                 return await self.refused(asking, answer)
             if found.value is None:
@@ -81,6 +75,29 @@ class Reader:
             return await self._multipart.cold(asking, envelope, found, wanted)
         finally:
             answer.close()
+
+    async def _first(self, asking: Asking, wanted: ByteRange | None) -> tuple[UpstreamAnswer, Found, ByteRange | None]:
+        """Ask for an object, or as much of it as a range needs; return the range too, None where it does not hold."""
+        exchange, authorized = asking.exchange, asking.authorized
+        answer = await self.ask(exchange, authorized, wanted)
+        try:
+            found = conceal(answer)
+            if answer.status == 416:
+                # The store measures in stored bytes, and says nothing about the object.
+                answer.close()
+                answer = await self.ask(exchange, authorized, None)
+                found = conceal(answer)
+            if answer.status >= 300 or wanted is None:
+                return answer, found, wanted
+            wanted = current_range(authorized.request.headers, answer.headers)
+            if wanted is None and (answer.status == 206 or found.length < found.size):
+                answer.close()
+                answer = await self.ask(exchange, authorized, None)
+                found = conceal(answer)
+        except BaseException:
+            answer.close()
+            raise
+        return answer, found, wanted
 
     async def _part(self, asking: Asking) -> web.StreamResponse:
         """Answer GetObject or HeadObject with a part number."""
@@ -166,7 +183,7 @@ class Reader:
                 keys = keys or await self._capsules.open(exchange, place, envelope.capsule, headers)
                 fields += _checksum(found, keys)
             exchange.answered(200, answer.headers)
-            wanted = parse_range(headers.get("range"))
+            wanted = current_range(headers, answer.headers)
             status, length = 200, plain
             if wanted is not None:
                 first, last = wanted.resolve(plain)

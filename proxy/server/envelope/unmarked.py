@@ -22,7 +22,7 @@ from proxy.envelope.s3ec import (
 from proxy.errors import S3Error
 from proxy.forward import Step
 from proxy.s3.etags import quote_etag
-from proxy.s3.ranges import ByteRange, parse_range
+from proxy.s3.ranges import ByteRange, current_range
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.fields import pinned, stored_fields
 from proxy.server.envelope.holding import Holding, refuse_large_object
@@ -60,7 +60,7 @@ class UnmarkedReader:
         )
         exchange.answered(200, answer.headers)
         fields = answer_fields(exchange, answer)
-        wanted = parse_range(asking.authorized.request.headers.get("range"))
+        wanted = current_range(asking.authorized.request.headers, answer.headers)
         if "partNumber" in parameters and size:
             wanted = ByteRange(0)
         if wanted is None:

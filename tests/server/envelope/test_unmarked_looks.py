@@ -14,6 +14,7 @@ from tests.conftest import Store
 from tests.envelope.test_foreign_sizes import SUITES, written
 from tests.server.envelope.conftest import OTHER_KEY, Sealed, sealed_proxy
 from tests.server.envelope.counting import Counts, counting_store
+from tests.server.envelope.test_reading import ask
 from tests.server.envelope.test_single import refused
 from tests.server.envelope.test_unmarked import client_object, message
 
@@ -129,6 +130,18 @@ def test_ranges_of_what_others_wrote_are_the_bytes_asked_for(sealed: Sealed, oth
     for text in (f"{size}-", "-0"):
         assert refused(sealed.client.get_object, **named, Range=f"bytes={text}") == (416, "InvalidRange")
         assert refused(sealed.client.head_object, **named, Range=f"bytes={text}")[0] == 416
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_range_of_what_changed_since_is_the_whole_object(sealed: Sealed, others: str, kind: str) -> None:
+    etag = sealed.client.head_object(Bucket=others, Key=kind)["ETag"]
+    for extent, state, status, body in (
+        ("bytes=5-9", etag, 206, TEXT[5:10]), ("bytes=5-9", '"0123"', 200, TEXT), ("bytes=99999-", '"0123"', 200, TEXT),
+    ):  # fmt: skip
+        for method in ("GET", "HEAD"):
+            got = ask(sealed, others, kind, method, {"Range": extent, "If-Range": state})
+            assert (got[0], int(got[1]["content-length"])) == (status, len(body))
+            assert got[2] == (body if method == "GET" else b"")
 
 
 def test_ranges_of_nothing_are_refused(sealed: Sealed, others: str) -> None:
