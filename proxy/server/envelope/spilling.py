@@ -97,16 +97,29 @@ class Spills:
 
     async def _stored_etag(self, exchange: Exchange, authorized: AuthorizedRequest, upload: Upload, number: int) -> str:
         """Return the ETag, without quotes, of what the store has under a number; empty for nothing."""
-        query = [("max-parts", "1"), ("uploadId", upload.id)]
-        if number > 1:
-            query.insert(1, ("part-number-marker", str(number - 1)))
-        step = Step("GET", upload.place.bucket, upload.place.key, tuple(query))
-        answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
-        body = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
-        if answer.status != 200:
-            raise refusal_of(answer.status, body)
-        rows = (row for row in parse_xml(body).all("Part") if row.value("PartNumber") == str(number))
-        return next((unquote_etag(row.value("ETag") or "") for row in rows), "")
+        marker = ""
+        while True:
+            # Not from the number on: rclone ends the connection where a marker is behind the last part it has.
+            query = [
+                ("max-parts", "1000"),
+                *([("part-number-marker", marker)] if marker else []),
+                ("uploadId", upload.id),
+            ]
+            step = Step("GET", upload.place.bucket, upload.place.key, tuple(query))
+            answer = await self._store.send(self._store.forwarder.prepare_step(authorized, step, exchange.time))
+            body = await read_answer(answer, exchange.rules.config.limits.xml_bytes)
+            if answer.status != 200:
+                raise refusal_of(answer.status, body)
+            page = parse_xml(body)
+            rows = {
+                int(row.value("PartNumber") or 0): unquote_etag(row.value("ETag") or "") for row in page.all("Part")
+            }
+            following = page.value("NextPartNumberMarker") or ""
+            if number in rows or max(rows, default=0) > number:
+                return rows.get(number, "")
+            if (page.value("IsTruncated") or "").lower() != "true" or following in ("", marker):
+                return ""
+            marker = following
 
 
 def _name(upload: Upload, number: int) -> str:
