@@ -93,7 +93,7 @@ def readiness(proxy: Sealed) -> tuple[int, str]:
 def reloaded(proxy: Sealed) -> None:
     before = proxy.log().count("reloaded")
     os.kill(proxy.pid, signal.SIGHUP)
-    until(lambda: proxy.log().count("reloaded") > before, 20)
+    assert until(lambda: proxy.log().count("reloaded") > before, 20)
 
 
 def command(proxy: Sealed, *arguments: str) -> int:
@@ -200,7 +200,7 @@ def test_a_sealed_server_stops_what_needs_it_and_unsealing_starts_it_again(proxy
         assert (status, "key `cloud`" in told) == (503, True)
     finally:
         bao.unseal()
-    until(lambda: readiness(proxy)[0] == 200, 30)
+    assert until(lambda: readiness(proxy)[0] == 200, 30)
     for bucket in (direct, kek):
         assert get(proxy, bucket) == b"payroll"
         put(proxy, bucket, "b")

@@ -22,9 +22,10 @@ from proxy.audit.database import database_places
 from proxy.audit.journal import journal_places
 from proxy.cli.main import main
 from tests.conftest import ACCOUNT, Store
+from tests.journeys.front import until
 from tests.keys.conftest import public_pem, rsa_key
 from tests.keys.transit import TOKEN, Transit
-from tests.server.envelope.conftest import Sealed, sealed_proxy
+from tests.server.envelope.conftest import Sealed, fetch, sealed_proxy
 
 ARN = f"arn:aws:kms:us-east-1:{ACCOUNT}:key"
 UNCACHED = '  "kek-*": {encryption: {mode: envelope, key: hr, kek: {use: always, cache_seconds: 0}}}\n'
@@ -228,6 +229,13 @@ def test_a_full_disk_refuses_or_is_counted_as_configured(
     assert ("full-0" in stored) is served
 
 
+def lost(running: Sealed) -> int:
+    """Return how many decisions could not be logged."""
+    found = fetch(f"http://127.0.0.1:{running.admin}/metrics").read().decode()
+    labels = 's3warden_audit_events_total{result="failed",sink="decision_log"} '
+    return int(float(found.partition(labels)[2].partition("\n")[0] or 0))
+
+
 def test_a_full_disk_under_the_decision_log_refuses_everything_when_it_is_to_block(
     moto_store: Store, tmp_path: Path
 ) -> None:
@@ -236,16 +244,21 @@ def test_a_full_disk_under_the_decision_log_refuses_everything_when_it_is_to_blo
         running.client.put_object(Bucket=bucket, Key="before", Body=b"x")
         _, hard = resource.prlimit(running.pid, resource.RLIMIT_FSIZE)
         log = tmp_path / "decisions.jsonl"
+        # A decision is logged when its answer has been sent: the client may be quicker than the line.
+        assert until(lambda: log.read_text().endswith("}\n"))
         resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 10, hard))
         # This one was decided before anybody could know.
         running.client.put_object(Bucket=bucket, Key="under-way", Body=b"x")
-        for _ in range(2):
+        for failed in (1, 2):
+            assert until(lambda wanted=failed: lost(running) == wanted)
             assert (
                 fails(lambda: running.client.put_object(Bucket=bucket, Key="full", Body=b"x")) == "ServiceUnavailable"
             )
+        assert until(lambda: lost(running) == 3)
         resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (hard, hard))
         # The refusal of this one is the first line that gets through again.
         assert fails(lambda: running.client.put_object(Bucket=bucket, Key="full", Body=b"x")) == "ServiceUnavailable"
+        assert until(lambda: log.read_text().endswith('"dropped":3}\n'))
         running.client.put_object(Bucket=bucket, Key="after", Body=b"x")
         stored = {each["Key"] for each in running.direct.list_objects_v2(Bucket=bucket)["Contents"]}
         assert stored == {"before", "under-way", "after"}
