@@ -24,7 +24,7 @@ if __name__ == "__main__":
     assert os.environ.get("S3WARDEN_TEST_STEP", "completed") in steps.STEPS
     for module in (copy_uploads, streamed_parts):
         module.reached = reached  # type: ignore[attr-defined]  # a name that it imported
-    sizes.MAX_SINGLE_PLAIN = sizes.MAX_PUT = LIMIT
+    sizes.MAX_SINGLE_PLAIN = sizes.MAX_PART_PLAIN = sizes.MAX_PUT = LIMIT
     streamed_parts.PART = PART
     messages.MAX_OBJECT = messages.MAX_UNIT = foreign_sources.MAX_OBJECT = holding.MAX_OBJECT = HELD
     holding.MAX_HELD = HELD // 2
