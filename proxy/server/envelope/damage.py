@@ -31,6 +31,8 @@ def damaged(exchange: Exchange, error: IntegrityError) -> S3Error:
     """Log a failed verification and return what the client is told."""
     completed = exchange.completed
     what = "an object" if completed is None else f"`{completed.request.bucket}/{completed.request.key or ''}`"
+    if completed is not None and completed.request.version_id:
+        what += f" (version `{completed.request.version_id}`)"
     if completed is not None and completed.request.operation.copies:
         what = f"the source of {what}, `{completed.request.headers.get('x-amz-copy-source')}`,"
     _log.error("request %s: %s failed verification (%s): %s", exchange.request_id, what, error.where, error)

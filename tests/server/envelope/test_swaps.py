@@ -193,3 +193,15 @@ def test_the_operator_is_told_which_object_and_what_of_it(sealed: Sealed, bucket
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert (found[0]["status"], found[0]["detail"]) == (500, "integrity: frame: frame 2 does not verify")
+
+
+def test_the_operator_is_told_which_version(sealed: Sealed, bucket: str) -> None:
+    sealed.direct.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"text")
+    body = sealed.direct.get_object(Bucket=bucket, Key="key")["Body"].read()
+    sealed.rewrite(bucket, "key", body=flip(body, 30))
+    damaged = sealed.direct.head_object(Bucket=bucket, Key="key")["VersionId"]
+    sealed.client.put_object(Bucket=bucket, Key="key", Body=b"newer")
+    assert read(sealed, bucket, VersionId=damaged) is None
+    assert read(sealed, bucket) == b"newer"
+    assert f"`{bucket}/key` (version `{damaged}`) failed verification (frame)" in sealed.log()
