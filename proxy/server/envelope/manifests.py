@@ -178,7 +178,9 @@ class Manifests:
         keys: ObjectKeys,
     ) -> Manifest:
         count = part_count_of(found.etag)
-        tail = await self.stored(exchange, authorized, place, version, found, f"-{TAIL_READ}")
+        # By its first byte: there are stores that refuse a suffix which is longer than the object.
+        extent = f"{max(0, found.size - TAIL_READ)}-{found.size - 1}"
+        tail = await self.stored(exchange, authorized, place, version, found, extent) if found.size else b""
         start = parse_locator(tail, found.size, count)
         missing = found.size - len(tail) - start
         if missing > 0:

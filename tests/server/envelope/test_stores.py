@@ -21,7 +21,8 @@ def round_trip(proxy: Sealed, bucket: str) -> None:
         proxy.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="a/b")
     parts = {1: os.urandom(MIN_PART), 2: os.urandom(MIN_PART + 1), 3: b"end"}
     upload(proxy.client, bucket, parts, "parts")
-    bodies["parts"] = b"".join(parts.values())
+    upload(proxy.client, bucket, {1: b"little"}, "one part")
+    bodies["parts"], bodies["one part"] = b"".join(parts.values()), b"little"
     listed = proxy.client.list_objects_v2(Bucket=bucket)["Contents"]
     assert {row["Key"]: row["Size"] for row in listed} == {key: len(body) for key, body in bodies.items()}
     for key, body in bodies.items():
