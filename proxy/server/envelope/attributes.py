@@ -14,7 +14,6 @@ from proxy.envelope.single import Envelope, parse_envelope
 from proxy.errors import S3Error
 from proxy.forward import AuthorizedRequest
 from proxy.s3.xml import NAMESPACE, Element, render_xml
-from proxy.server.answers import Answers
 from proxy.server.envelope.concealed import Found, conceal
 from proxy.server.envelope.customer_keys import refuse_idle_key
 from proxy.server.envelope.keys import Capsules, Place
@@ -32,11 +31,10 @@ _SHOWN = frozenset({"last-modified", "x-amz-delete-marker", "x-amz-request-charg
 class Attributes:
     """Answers GetObjectAttributes."""
 
-    def __init__(self, reader: Reader, manifests: Manifests, capsules: Capsules, answers: Answers) -> None:
+    def __init__(self, reader: Reader, manifests: Manifests, capsules: Capsules) -> None:
         self._reader = reader
         self._manifests = manifests
         self._capsules = capsules
-        self._answers = answers
 
     async def get(self, exchange: Exchange, asked: Asked, authorized: AuthorizedRequest) -> web.StreamResponse:
         """Answer with the attributes asked for."""

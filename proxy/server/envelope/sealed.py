@@ -131,7 +131,7 @@ class SealedBuckets:
             "DeleteObject": self._delete,
             "GetBucketEncryption": settings.get,
             "GetObject": reader.get,
-            "GetObjectAttributes": Attributes(reader, manifests, capsules, answers).get,
+            "GetObjectAttributes": Attributes(reader, manifests, capsules).get,
             "HeadObject": reader.head,
             "ListMultipartUploads": lister.list,
             "ListObjects": lister.list,
