@@ -23,8 +23,8 @@ from proxy.envelope.s3ec import (
 )
 from proxy.errors import IntegrityError, S3Error
 from proxy.keys.custody import Custody
-from proxy.keys.kek import MasterUse, Witness
 from proxy.keys.ring import KeyRing, MasterKey
+from proxy.keys.witness import MasterUse, Witness
 from proxy.server.envelope.concealed import Found
 from proxy.server.envelope.holding import refuse_large_object
 from proxy.server.envelope.keys import unwrap_with_version
